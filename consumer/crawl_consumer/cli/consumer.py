@@ -1,0 +1,169 @@
+"""crawl-consumer: take URLs from queues, fetch them, keep items, publish links."""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crawl_consumer import progress
+from crawl_consumer.crawl import Tally
+from crawl_consumer.intake import matching_queues
+from crawl_consumer.opening import PROGRAM, ledger_names, opened
+from crawl_consumer.settings import DEFAULT_CONCURRENCY, DEFAULT_SHUTDOWN_S, ConsumerSettings
+from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
+from crawl_consumer.worker import Worker
+from crawl_dedup import BatchedRedis, LedgerName, Progress, read_progress
+from crawl_producer import opening
+from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, load_or_exit, run
+from crawl_producer.topology import Topology
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def consume(
+    queue: Annotated[
+        list[str],
+        typer.Option(
+            "--queue",
+            "-q",
+            metavar="PATTERN",
+            help="Queues to serve: * is one word, # any number. Repeatable.",
+        ),
+    ],
+    *,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="URLs worked on at once, in each process.")
+    ] = DEFAULT_CONCURRENCY,
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes; a dead one is started again.")
+    ] = 1,
+    spider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Items as JSON lines: a .jsonl file, a folder (one file a process), or -.",
+            show_default=False,
+        ),
+    ] = None,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="Stop when the crawls are complete.", show_default=False)
+    ] = False,
+    shutdown: Annotated[
+        float, typer.Option(min=0, help="Seconds that work in flight may take after a signal.")
+    ] = DEFAULT_SHUTDOWN_S,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)
+    ] = False,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    as_json: JsonOption = False,
+    topology: TopologyOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Take URLs from queues, fetch them, keep items and publish links.
+
+    A message is acknowledged when its links are confirmed and its items are on disk, so a consumer may be
+    killed at any time. The first SIGTERM or Ctrl-C finishes what is in flight, the second leaves at once.
+
+    \b
+    Examples:
+      crawl-consumer --queue 'news.*' --output news/
+      crawl-consumer --queue docs.pages --processes 2 --until-done --output pages.jsonl
+      crawl-consumer --queue 'news.#' --queue docs.pages --concurrency 64
+      crawl-consumer --queue docs.pages --spider my_spiders:Titles --output - | jq .title
+
+    \b
+    Exit codes: 0 done or stopped, 4 and 5 RabbitMQ, 6 and 7 Redis, 9 no such queue, 12 output, 13 spider.
+    """
+    loaded = load_or_exit(PROGRAM, topology, debug=debug)
+
+    async def main() -> int:
+        settings = ConsumerSettings(
+            queues=matching_queues(queue, tuple(loaded.topology.queues)),
+            concurrency=concurrency,
+            spider=spider,
+            output=output,
+            until_done=until_done,
+            shutdown_s=shutdown,
+        )
+        if processes > 1:
+            return await _supervise(settings, loaded.topology, processes, quiet=quiet)
+        tally = await _work(settings, loaded.topology, quiet=quiet or supervised, supervised=supervised)
+        if as_json:
+            print(json.dumps(asdict(tally)), file=sys.stderr if output == "-" else sys.stdout)
+        return ExitCode.DONE
+
+    run(PROGRAM, main, debug=debug, log_level=logging.WARNING if quiet or supervised else logging.INFO)
+
+
+async def _work(settings: ConsumerSettings, topology: Topology, *, quiet: bool, supervised: bool) -> Tally:
+    async with opened(settings, topology) as worker, AsyncExitStack() as stack:
+        if supervised:
+            _background(stack, _stop_when_orphaned(worker))
+        if not quiet:
+            _background(stack, progress.show(worker.books, console=Console(stderr=True)))
+        await worker.run()
+        return worker.tally
+
+
+async def _supervise(settings: ConsumerSettings, topology: Topology, processes: int, *, quiet: bool) -> int:
+    supervisor = Supervisor(child_command(_without_processes(sys.argv[1:])), processes)
+    async with AsyncExitStack() as stack:
+        if not quiet:
+            redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
+            names = ledger_names(settings, topology)
+            _background(stack, progress.show(lambda: _books(redis, names), console=Console(stderr=True)))
+        return await supervisor.run()
+
+
+async def _stop_when_orphaned(worker: Worker) -> None:
+    await supervisor_gone()
+    worker.stop()
+
+
+async def _books(redis: BatchedRedis, names: Sequence[LedgerName]) -> list[tuple[LedgerName, Progress]]:
+    empty = Progress(admitted=0, open=0, outboxes=0, counts={})
+    return [(name, await read_progress(redis, name) or empty) for name in names]
+
+
+def _background(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
+    """Run ``work`` until the stack is closed."""
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+
+
+def _without_processes(arguments: Sequence[str]) -> list[str]:
+    """A child's arguments: all of ours but --processes."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--processes":
+            next(words, None)
+        elif not word.startswith("--processes="):
+            kept.append(word)
+    return kept
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name=PROGRAM)

@@ -1,0 +1,37 @@
+"""What can go wrong while pages are consumed, by what the caller can do next.
+
+::
+
+    CrawlError                  (crawl_dedup.errors)
+    └── ConsumerError
+        ├── SpiderInvalid       the spider cannot be loaded: mend its name or its module
+        ├── SpiderRaised        the spider's own code failed on one page: dead letter, with the place
+        ├── ItemInvalid         an item holds a value that no output can keep: mend the spider
+        └── OutputFailed        the output cannot be written: stop before anything is acknowledged
+"""
+
+from crawl_dedup.errors import CrawlError
+
+
+class ConsumerError(CrawlError):
+    """Something on the way from a delivery to its outcome failed."""
+
+
+class SpiderInvalid(ConsumerError):
+    """No spider can be made from what was asked for; the message says why, the remedy what would be right."""
+
+    exit_code = 13
+
+
+class SpiderRaised(ConsumerError):
+    """The spider's code raised on one page; the message names file and line, the cause is the error."""
+
+
+class ItemInvalid(ConsumerError):
+    """An item cannot be written as JSON; the message names its key and the value's type."""
+
+
+class OutputFailed(ConsumerError):
+    """Items could not be made safe: disk full, input/output error, no permission."""
+
+    exit_code = 12

@@ -1,0 +1,247 @@
+"""One GET with limits: a URL in, a response or a failure out. The web's dirt is data and never raises.
+
+Redirects are not followed (their targets are new URLs, through the same door), cookies are not kept, proxies
+and passwords from the environment are not used, certificates are checked.
+"""
+
+import re
+import ssl
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Self
+from urllib.parse import quote_from_bytes
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from crawl_consumer.decode import ACCEPT_ENCODING, decode
+from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+
+__all__ = ["FailureKind", "FetchFailure", "FetchLimits", "Fetcher", "Response", "user_agent"]
+
+#: Resolved names kept, and for how long. Beyond it names are resolved again, which is slower, not wrong.
+DNS_CACHE_HOSTS = 10_000
+DNS_CACHE_S = 300
+#: HTML first, and anything else rather than an error page about what we accept.
+ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+#: Fields that are no lists and that we act on; of all others, repetitions are joined (RFC 9110, 5.3).
+_SINGLE = frozenset({"content-type", "location", "retry-after"})
+#: Media types that say nothing (https://mimesniff.spec.whatwg.org/#determining-the-computed-mime-type-of-a-resource).
+_MEANINGLESS = frozenset({"unknown/unknown", "application/unknown", "*/*"})
+_PARSABLE = frozenset({"application/xhtml+xml", "application/xml", "application/json"})
+_CHARSET = re.compile(r""";[ \t]*charset[ \t]*=[ \t]*["']?([^"'; \t]+)""", re.IGNORECASE)
+_MAX_DETAIL_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """What one GET may cost.
+
+    Attributes:
+        total_s: from the call to the last byte; a server that drips one byte at a time ends here.
+        connect_s: per address that is tried, TLS included.
+        idle_s: between two reads.
+        body_bytes: of the body, as sent and as decoded.
+    """
+
+    total_s: float = 60
+    connect_s: float = 10
+    idle_s: float = 30
+    body_bytes: int = 8 * 1024 * 1024
+
+
+def user_agent(configured: str | None = None) -> str:
+    """The User-Agent to send: the crawl's own, or one that says who we are and where to complain.
+
+    Raises:
+        ValueError: it would not fit into one header line.
+    """
+    if configured is None:
+        return f"CrawlMQ/{_installed_version()} (+https://github.com/crawlmq/crawlmq)"
+    if not configured or not configured.isascii() or not configured.isprintable():
+        raise ValueError(f"user agent {configured!r} is not one line of printable ASCII")
+    return configured
+
+
+class Fetcher:
+    """Sends GETs over one pool of connections; open it with ``async with``.
+
+    Args:
+        limits: what one GET may cost.
+        user_agent: see :func:`user_agent`.
+        connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
+    """
+
+    def __init__(self, limits: FetchLimits, *, user_agent: str, connections: int) -> None:
+        self._limits = limits
+        self._connections = connections
+        self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        limits = self._limits
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections,
+                resolver=aiohttp.ThreadedResolver(),  # the system's, which operators configure
+                ttl_dns_cache=DNS_CACHE_S,
+                dns_cache_max_size=DNS_CACHE_HOSTS,
+            ),
+            timeout=aiohttp.ClientTimeout(
+                total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.idle_s
+            ),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._session.close()
+
+    async def fetch(self, url: str) -> Response | FetchFailure:
+        """GET ``url``, which must be canonical: it is sent as it stands."""
+        fetched_at, started = time.time(), time.monotonic()
+        try:
+            target = URL(url, encoded=True)
+        except ValueError as error:
+            return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
+        try:
+            async with self._session.get(target, allow_redirects=False) as answer:
+                return await self._receive(answer, url, fetched_at, started)
+        except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
+            return FetchFailure(_kind(error), _detail(error), _ms_since(started))
+
+    async def _receive(
+        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float
+    ) -> Response | FetchFailure:
+        headers = _headers(answer.headers)
+        content_type, charset = _media_type(headers.get("content-type", ""))
+        wire, body, size = b"", b"", answer.content_length or 0
+        if body_read := _is_parsable(content_type):
+            limit = self._limits.body_bytes
+            if size > limit and not answer.content.at_eof():
+                return _too_large(limit, started)
+            wire = body = await _read_at_most(answer.content, limit)
+            if len(wire) <= limit and (codings := headers.get("content-encoding")):
+                try:
+                    body = decode(wire, codings, limit_bytes=limit)
+                except ValueError as error:
+                    return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
+            if len(body) > limit:
+                return _too_large(limit, started)
+            size = len(wire)
+        return Response(
+            url=url,
+            status=answer.status,
+            reason=answer.reason or "",
+            headers=Headers(headers),
+            body=body,
+            content_type=content_type,
+            header_charset=charset,
+            body_read=body_read,
+            wire_bytes=size,
+            elapsed_ms=_ms_since(started),
+            fetched_at=fetched_at,
+        )
+
+
+async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The body, or as soon as it is longer than ``limit`` what came of it."""
+    chunks, size = [], 0
+    while size <= limit and (chunk := await content.readany()):
+        chunks.append(chunk)
+        size += len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _headers(sent: CIMultiDictProxy[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for name, value in sent.items():
+        key = name.lower()
+        if not value.isascii():
+            value = _clean(key, value)  # noqa: PLW2901 -- the same value, in characters that can be stored
+        if key not in fields:
+            fields[key] = value
+        elif key not in _SINGLE:
+            fields[key] += ", " + value
+    return fields
+
+
+def _clean(name: str, value: str) -> str:
+    """A value without lone surrogates (they stand for bytes that are not UTF-8); a Location keeps its bytes."""
+    raw = value.encode("utf-8", "surrogateescape")
+    if name == "location":
+        return quote_from_bytes(raw, safe=bytes(range(0x21, 0x7F)))
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _media_type(field_value: str) -> tuple[str, str | None]:
+    name = field_value.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(field_value)
+    if "/" not in name or name in _MEANINGLESS:
+        name = ""
+    return name, charset[1] if charset else None
+
+
+def _is_parsable(media_type: str) -> bool:
+    return (
+        not media_type
+        or media_type.startswith("text/")
+        or media_type in _PARSABLE
+        or media_type.endswith(("+xml", "+json"))
+    )
+
+
+def _kind(error: Exception) -> FailureKind:
+    match error:
+        case TimeoutError():
+            return FailureKind.TIMEOUT
+        case (
+            aiohttp.ClientConnectorDNSError() | UnicodeError()
+        ):  # no name in DNS can be spelled like this host
+            return FailureKind.DNS
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return FailureKind.TLS
+        case aiohttp.ClientConnectionError() | OSError():
+            return FailureKind.CONNECT
+        case _:
+            return FailureKind.PROTOCOL
+
+
+def _detail(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorError():
+            text = str(error.os_error)
+        case aiohttp.ClientResponseError():
+            text = error.message
+        case TimeoutError():
+            text = str(error) or "not complete in time"
+        case _:
+            text = str(error)
+    line = " ".join(text.split()) or type(error).__name__
+    return "".join(filter(str.isprintable, line))[:_MAX_DETAIL_CHARS]
+
+
+def _too_large(limit: int, started: float) -> FetchFailure:
+    return FetchFailure(FailureKind.TOO_LARGE, f"body above {limit} bytes", _ms_since(started))
+
+
+def _ms_since(started: float) -> float:
+    return (time.monotonic() - started) * 1000
+
+
+def _installed_version() -> str:
+    try:
+        return version("crawlmq")
+    except PackageNotFoundError:  # a checkout that was never installed
+        return "dev"

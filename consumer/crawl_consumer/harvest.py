@@ -1,0 +1,66 @@
+"""Harvest: what a fetched page gives to the crawl, as messages for its links in scope and counts of the rest."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from crawl_dedup import host
+from crawl_producer.message import UrlMessage
+from crawl_producer.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """Links in scope, and links that stayed outside by ``filtered:<reason>``; every link is in one of them."""
+
+    links: tuple[UrlMessage, ...] = ()
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int) -> Harvest:
+    """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
+
+    Args:
+        parent: the page's own message.
+        urls: canonical and distinct.
+        scope: the crawl's rules.
+        now_ms: Unix time, milliseconds.
+    """
+    counts: Counter[str] = Counter()
+    depth, root = parent.depth + 1, parent.root
+    kept = []
+    for url in urls:
+        if (reason := scope.refusal(url, depth=depth, root=root)) is not None:
+            counts[f"filtered:{reason}"] += 1
+        else:
+            kept.append(url)
+    # model_construct: these values were checked one by one already, and validation would cost more than the rest.
+    messages = tuple(
+        UrlMessage.model_construct(
+            crawl=parent.crawl, url=url, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms
+        )
+        for url in kept
+    )
+    return Harvest(messages, counts)
+
+
+def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> Harvest:
+    """The message for a redirect's target: a new URL through the same door, at the same depth.
+
+    A seed may move to another host (``example.org`` to ``www.example.org``); its crawl moves with it, so the
+    target's host becomes the root.
+    """
+    root = host(target) if parent.depth == 0 else parent.root
+    redirects = parent.redirects + 1
+    if (reason := scope.refusal(target, depth=parent.depth, root=root, redirects=redirects)) is not None:
+        return Harvest(counts=Counter({f"filtered:{reason}": 1}))
+    message = UrlMessage.model_construct(
+        crawl=parent.crawl,
+        url=target,
+        depth=parent.depth,
+        root=root,
+        parent=parent.url,
+        redirects=redirects,
+        first_seen_ms=now_ms,
+    )
+    return Harvest((message,))

@@ -1,0 +1,77 @@
+"""Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from crawl_consumer.crawl import Crawl, Tools
+from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
+from crawl_consumer.intake import Intake
+from crawl_consumer.jsonlines import JsonLinesSink
+from crawl_consumer.settings import ConsumerSettings
+from crawl_consumer.sink import NullSink, Sink
+from crawl_consumer.spider import Spider, load_spider
+from crawl_consumer.worker import Worker
+from crawl_dedup import LedgerName
+from crawl_producer import names, opening
+from crawl_producer.admission import Admission
+from crawl_producer.amqp import AmqpBroker
+from crawl_producer.routing import Router
+from crawl_producer.topology import Topology
+
+PROGRAM = "crawl-consumer"
+
+
+@asynccontextmanager
+async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterator[Worker]:
+    """A worker that is ready to run.
+
+    Raises:
+        CrawlError: something that is needed cannot be had; nothing was taken from a queue.
+    """
+    consumer = opening.identity(PROGRAM)
+    spider = load_spider(settings.spider) if settings.spider else Spider()
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
+        broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
+        sink = await stack.enter_async_context(_sink(settings.output, consumer))
+        crawls: dict[LedgerName, Crawl] = {}
+        for name in ledger_names(settings, topology):
+            spec = topology.crawls[name.crawl]
+            (ledger,) = await stack.enter_async_context(
+                opening.ledgers(redis, topology, name.crawl, [name.group], consumer=consumer)
+            )
+            fetcher = await stack.enter_async_context(
+                Fetcher(
+                    FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency
+                )
+            )
+            admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
+            tools = Tools(broker, fetcher, spider, sink)
+            crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
+        intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=settings.concurrency))
+        by_queue = {
+            derived: crawls[_ledger_name(queue, topology)]
+            for queue in settings.queues
+            for derived in (queue, names.due_queue(queue))
+        }
+        yield Worker(settings, intake=intake, crawls=by_queue, broker=broker)
+
+
+def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:
+    """The ledgers that the queues of these settings belong to, each once."""
+    return tuple(dict.fromkeys(_ledger_name(queue, topology) for queue in settings.queues))
+
+
+def _ledger_name(queue: str, topology: Topology) -> LedgerName:
+    spec = topology.queues[queue]
+    return LedgerName(spec.crawl, spec.group)
+
+
+def _sink(output: str | None, consumer: str) -> Sink:
+    """A file, one file for this consumer in a folder, standard output, or nothing."""
+    if output is None:
+        return NullSink()
+    if output == "-" or output.endswith(".jsonl"):
+        return JsonLinesSink(output)
+    return JsonLinesSink(Path(output) / f"{consumer.replace('/', '_').replace(':', '-')}.jsonl")

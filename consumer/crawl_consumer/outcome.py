@@ -1,0 +1,94 @@
+"""The outcome table: what happened to one URL → what becomes of its message. Pure, total, one row a test.
+
+==============================  =========================================  ==============================
+what happened                   outcome                                    the message
+==============================  =========================================  ==============================
+2xx                             ``ok``                                     done, links admitted
+301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
+other 3xx                       ``http_<status>``                          done
+408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter
+other 4xx (404, 410, 403 …)     ``http_<status>``                          done
+timeout, DNS, connection, TLS,  ``failed_<kind>`` at last                  retried, then dead letter
+protocol, broken compression
+body above the limit            ``too_large``                              done
+the spider raised               ``failed_spider``                          dead letter at once
+a defect of CrawlMQ             ``failed_defect`` at last                  retried, then dead letter
+==============================  =========================================  ==============================
+
+A message is acknowledged only after its successor (the links, the retry, the dead letter) is confirmed.
+"""
+
+from dataclasses import dataclass
+
+from crawl_consumer.fetch import FailureKind, FetchFailure, Response
+from crawl_producer.topology import RetrySpec
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: 4xx that mean "not now" (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4); every 5xx means that too.
+_NOT_NOW = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The URL is done with this outcome."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The URL is tried again after ``delay_s`` seconds, for ``reason``."""
+
+    reason: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """The URL is done with ``outcome``, and its message is kept as a dead letter with ``reason``."""
+
+    outcome: str
+    reason: str
+
+
+Verdict = Finish | Retry | Dead
+
+
+def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:
+    """What a fetch means for its URL.
+
+    Args:
+        result: what the fetcher brought.
+        attempt: fetches that were begun before this one.
+        retry: the crawl's policy.
+        jitter: 0 … 1, spreads retries over 0.5 … 1.5 times their delay, so that they do not return together.
+    """
+    if isinstance(result, FetchFailure):
+        if result.kind is FailureKind.TOO_LARGE:
+            return Finish("too_large")
+        return _again_or_dead(str(result.kind.value), result.detail, attempt, retry, jitter)
+    status = result.status
+    if 200 <= status < 300:
+        return Finish("ok")
+    if status in _REDIRECTS and result.location:
+        return Finish("redirect")
+    if status in _NOT_NOW or status >= 500:
+        return _again_or_dead(f"http_{status}", "", attempt, retry, jitter)
+    return Finish(f"http_{status}")
+
+
+def spider_raised(detail: str) -> Dead:
+    """A spider's own error: trying the same page again would raise it again."""
+    return Dead("failed_spider", f"spider raised: {detail}")
+
+
+def defect(detail: str, *, attempt: int, retry: RetrySpec) -> Verdict:
+    """Our own code failed on this page; another consumer, or a mended one, may not."""
+    return _again_or_dead("defect", detail, attempt, retry, jitter=0.5)
+
+
+def _again_or_dead(reason: str, detail: str, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:
+    if attempt + 1 >= retry.max_attempts:
+        return Dead(f"failed_{reason}", f"{reason}: {detail}" if detail else reason)
+    delay_s = min(retry.first_delay_s * retry.factor**attempt, retry.max_delay_s)
+    return Retry(reason, delay_s * (0.5 + jitter))

@@ -1,0 +1,53 @@
+"""Live progress: one line a crawl, from the ledger's books, redrawn on a terminal and logged elsewhere."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from rich.console import Console
+from rich.live import Live
+
+from crawl_dedup import LedgerName, Progress
+from crawl_producer.rate import Rate
+
+log = logging.getLogger(__name__)
+
+#: Redraw on a terminal this often …
+REDRAW_S = 1.0
+#: … and write a log line this often elsewhere.
+LOG_S = 10.0
+
+Books = Sequence[tuple[LedgerName, Progress]]
+
+
+class ProgressLine:
+    """Turns readings of the books into lines with a rate."""
+
+    def __init__(self) -> None:
+        self._rate = Rate()
+
+    def text(self, books: Books, *, now_s: float) -> str:
+        """One line for each crawl: done, open, and pages a second over the last readings."""
+        rate = self._rate.add(now_s, sum(book.admitted - book.open for _, book in books))
+        return "\n".join(_line(name, book, rate) for name, book in books)
+
+
+async def show(read: Callable[[], Awaitable[Books]], *, console: Console) -> None:
+    """Show the books until cancelled."""
+    lines = ProgressLine()
+    if not console.is_terminal:
+        while True:
+            await asyncio.sleep(LOG_S)
+            log.info("%s", lines.text(await read(), now_s=time.monotonic()).replace("\n", "; "))
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while True:
+            live.update(lines.text(await read(), now_s=time.monotonic()), refresh=True)
+            await asyncio.sleep(REDRAW_S)
+
+
+def _line(name: LedgerName, book: Progress, rate: float) -> str:
+    outcomes = "  ".join(
+        f"{outcome} {n:,}" for outcome, n in sorted(book.outcomes.items(), key=lambda o: -o[1])[:4]
+    )
+    return f"{name}: {book.admitted - book.open:,} done  {book.open:,} to go  {rate:,.1f}/s  {outcomes}"

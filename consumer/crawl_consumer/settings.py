@@ -1,0 +1,29 @@
+"""What one ``crawl-consumer`` was asked to do: built once at the edge, passed down, never changed."""
+
+from dataclasses import dataclass
+
+#: Deliveries worked on at once by one process: enough to keep one core busy with pages of a few milliseconds.
+DEFAULT_CONCURRENCY = 32
+#: After the first signal, what is in flight may take this long; the rest returns to the broker.
+DEFAULT_SHUTDOWN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """Settings of one consumer process.
+
+    Attributes:
+        queues: the matched work queues, at least one.
+        concurrency: deliveries worked on at once.
+        spider: ``module:Class``, or None for the default spider.
+        output: where items go: a file ending in ``.jsonl``, a folder, ``-`` for standard output, or None.
+        until_done: stop when every crawl served here is complete.
+        shutdown_s: seconds that work in flight may take after the first signal.
+    """
+
+    queues: tuple[str, ...]
+    concurrency: int = DEFAULT_CONCURRENCY
+    spider: str | None = None
+    output: str | None = None
+    until_done: bool = False
+    shutdown_s: float = DEFAULT_SHUTDOWN_S

@@ -1,0 +1,71 @@
+"""Messages that take a delivery's place before it is acknowledged: parked, retried or buried copies.
+
+They carry fresh properties only. RabbitMQ before 4.0.1 takes a republished ``x-death`` header for a
+dead-letter cycle and drops the message.
+"""
+
+import time
+from collections.abc import Mapping
+
+from crawl_producer import names
+from crawl_producer.broker import Delivery, HeaderValue, Outgoing
+from crawl_producer.message import UrlMessage
+
+#: A dead letter's reason is cut to this many characters: it is for reading, and headers travel in one frame.
+MAX_REASON_CHARS = 500
+
+
+def parked(delivery: Delivery, message: UrlMessage, wait_ms: float) -> Outgoing:
+    """The same message, back in its own queue's ``.due`` companion after about ``wait_ms``."""
+    return _delayed(delivery, message, wait_ms)
+
+
+def retried(
+    delivery: Delivery, message: UrlMessage, *, reason: str, status: int | None, delay_s: float
+) -> Outgoing:
+    """The message of the next attempt, due after ``delay_s``."""
+    again = message.model_copy(
+        update={
+            "attempt": message.attempt + 1,
+            "reason": reason[:200],
+            "status": status,
+            "not_before_ms": _now_ms() + int(delay_s * 1000),
+        }
+    )
+    return _delayed(delivery, again, delay_s * 1000)
+
+
+def buried(
+    delivery: Delivery, *, reason: str, message: UrlMessage | None = None, status: int | None = None
+) -> Outgoing:
+    """The dead letter of a delivery; an undecodable one is kept byte for byte.
+
+    Headers: ``crawl-reason``, ``crawl-queue``, ``crawl-attempts``, ``crawl-status`` (0: none),
+    ``crawl-first-seen-ms`` and ``crawl-died-ms`` (Unix time).
+    """
+    queue = names.work_queue(delivery.queue)
+    headers: dict[str, HeaderValue] = {
+        "crawl-reason": reason[:MAX_REASON_CHARS],
+        "crawl-queue": queue,
+        "crawl-died-ms": _now_ms(),
+    }
+    if message is not None:
+        headers |= _history(message, status)
+    return Outgoing(names.DEAD, queue, delivery.body, delivery.message_id or "undecodable", headers)
+
+
+def _history(message: UrlMessage, status: int | None) -> Mapping[str, HeaderValue]:
+    return {
+        "crawl-attempts": message.attempt + 1,
+        "crawl-status": status or message.status or 0,
+        "crawl-first-seen-ms": message.first_seen_ms,
+    }
+
+
+def _delayed(delivery: Delivery, message: UrlMessage, wait_ms: float) -> Outgoing:
+    key = names.work_queue(delivery.queue)
+    return Outgoing(names.delay_exchange(wait_ms), key, message.encode(), delivery.message_id)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,116 @@
+"""One consumer process: deliveries in, stories run side by side, until it is told or the crawl is complete."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from crawl_consumer.crawl import Crawl, Tally
+from crawl_consumer.intake import Intake
+from crawl_consumer.settings import ConsumerSettings
+from crawl_consumer.stopping import on_signals
+from crawl_dedup import CrawlError, LedgerName, Progress
+from crawl_producer.broker import Broker
+
+log = logging.getLogger(__name__)
+
+#: How often completion is looked at; each look is one small read in Redis.
+COMPLETION_POLL_S = 0.5
+#: How often this process looks for outboxes whose committer died.
+SWEEP_S = 15.0
+
+
+class Worker:
+    """Runs the stories of several crawls.
+
+    Args:
+        settings: what was asked.
+        intake: the deliveries.
+        crawls: the crawl that each queue (companions included) belongs to.
+        broker: watched for its loss.
+    """
+
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        *,
+        intake: Intake,
+        crawls: Mapping[str, Crawl],
+        broker: Broker,
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._crawls = crawls
+        self._distinct: Sequence[Crawl] = tuple(dict.fromkeys(crawls.values()))
+        self._broker = broker
+        self._stop = asyncio.Event()
+
+    async def run(self) -> bool:
+        """Work until complete (``until_done``) or signalled; returns whether everything in flight was finished.
+
+        Raises:
+            CrawlError: broker, Redis or output are gone; whatever was in flight comes again.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                slots = [group.create_task(self._slot()) for _ in range(self._settings.concurrency)]
+                chores = [
+                    group.create_task(c) for c in (self._sweep(), self._watch_broker(), self._until_done())
+                ]
+                with on_signals(first=self._stop.set, second=lambda: _cancel(slots)):
+                    await self._stop.wait()
+                    await self._intake.stop()
+                    left = await self._drain(slots)
+                _cancel(chores)
+        except* CrawlError as errors:
+            raise errors.exceptions[0] from None
+        return left == 0
+
+    @property
+    def tally(self) -> Tally:
+        """What this process did, over all its crawls."""
+        return reduce(Tally.plus, (crawl.tally for crawl in self._distinct))
+
+    async def books(self) -> list[tuple[LedgerName, Progress]]:
+        """The books of every crawl served here."""
+        return [(crawl.ledger.name, await crawl.ledger.progress()) for crawl in self._distinct]
+
+    def stop(self) -> None:
+        """Take no more deliveries and let :meth:`run` return when those in flight are finished."""
+        self._stop.set()
+
+    async def _slot(self) -> None:
+        while (delivery := await self._intake.next()) is not None:
+            await self._crawls[delivery.queue].work(delivery)
+
+    async def _drain(self, slots: Sequence[asyncio.Task[None]]) -> int:
+        """Wait for what is in flight; returns how many URLs had to be left."""
+        await asyncio.wait(slots, timeout=self._settings.shutdown_s)
+        left = sum(crawl.tally.in_flight for crawl in self._distinct) + sum(s.cancelled() for s in slots)
+        if left:
+            log.warning("left %d URLs in flight; RabbitMQ hands them out again", left)
+        _cancel(slots)
+        return left
+
+    async def _until_done(self) -> None:
+        while self._settings.until_done:
+            books = await self.books()
+            if all(book.complete for _, book in books):
+                log.info("complete: %s", ", ".join(str(name) for name, _ in books))
+                self._stop.set()
+                return
+            await asyncio.sleep(COMPLETION_POLL_S)
+
+    async def _sweep(self) -> None:
+        while True:
+            for crawl in self._distinct:
+                await crawl.admission.sweep()
+            await asyncio.sleep(SWEEP_S)
+
+    async def _watch_broker(self) -> None:
+        raise await self._broker.failed()
+
+
+def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,80 @@
+"""What the crawl remembers: canonical URLs, fingerprints and the ledger.
+
+In the order of reading: :mod:`.canonical`, :mod:`.fingerprint`, :mod:`.ledger` (the promise), then its two
+implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`.
+"""
+
+from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join
+from crawl_dedup.errors import (
+    CrawlError,
+    CrawlMismatch,
+    DedupError,
+    LedgerRefused,
+    LedgerUnavailable,
+    UrlInvalid,
+)
+from crawl_dedup.fingerprint import Fingerprinter, bucket_bits_for, is_synthetic
+from crawl_dedup.ledger import (
+    ALIVE_TTL_S,
+    HEARTBEAT_S,
+    LEASE_TTL_S,
+    Begun,
+    Commit,
+    Committed,
+    EncodedMessage,
+    Fingerprint,
+    Ledger,
+    LedgerName,
+    Outbox,
+    Progress,
+    Verdict,
+)
+from crawl_dedup.memory_ledger import MemoryLedger, MemoryLedgerStore
+from crawl_dedup.redis_batch import BatchedRedis
+from crawl_dedup.redis_forget import forget
+from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
+from crawl_dedup.redis_open import open_redis
+
+__all__ = [  # noqa: RUF022 - grouped by topic
+    # URLs
+    "CANONICALISER_VERSION",
+    "MAX_URL_CHARS",
+    "canonicalize",
+    "host",
+    "join",
+    # fingerprints
+    "Fingerprint",
+    "Fingerprinter",
+    "bucket_bits_for",
+    "is_synthetic",
+    # the ledger's promise
+    "ALIVE_TTL_S",
+    "HEARTBEAT_S",
+    "LEASE_TTL_S",
+    "Begun",
+    "Commit",
+    "Committed",
+    "EncodedMessage",
+    "Ledger",
+    "LedgerName",
+    "Outbox",
+    "Progress",
+    "Verdict",
+    # its implementations
+    "MemoryLedger",
+    "MemoryLedgerStore",
+    "RedisLedger",
+    # Redis
+    "BatchedRedis",
+    "forget",
+    "ledger_names",
+    "open_redis",
+    "read_progress",
+    # errors
+    "CrawlError",
+    "CrawlMismatch",
+    "DedupError",
+    "LedgerRefused",
+    "LedgerUnavailable",
+    "UrlInvalid",
+]

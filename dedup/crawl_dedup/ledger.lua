@@ -1,0 +1,224 @@
+#!lua name=crawl_ledger_1
+
+-- The ledger's steps. Each is atomic, and repeating it changes nothing, so a client may always try again.
+--
+-- KEYS[1] is what every key of one ledger begins with, crawl:{<crawl>/<group>}: (see redis_names.py).
+-- A fingerprint is <bucket>.<member>. Members are 64-bit integers and stay strings here: a Lua number is a
+-- double and would round them. A seed batch's parent begins with s. and is neither counted, admitted nor done.
+-- Every answer is an array whose first element is a word.
+
+-- An outbox younger than this is nobody's business but its committer's: after a consumer has left, the broker
+-- redelivers the parent, and whoever gets it publishes the outbox. The sweep comes second, not at the same time.
+local ORPHAN_AFTER_MS = 10000
+-- A sweeper's lease. Short, because a lost answer leaves it behind on outboxes that the sweeper never heard of.
+local SWEEP_LEASE_MS = 60000
+-- Outboxes that one sweep looks at, oldest first: bounds the time that Redis spends on it (about 2 us each).
+local SWEEP_AT_MOST = 1000
+-- Never tell anyone to come back sooner than this.
+local BUSY_AT_LEAST_MS = 250
+-- Fields of one HSET: Lua refuses to unpack more than 8000 values.
+local FIELDS_AT_ONCE = 2000
+
+local function is_url(fingerprint)
+  return string.sub(fingerprint, 1, 2) ~= 's.'
+end
+
+local function place(fingerprint)
+  local bucket, member = string.match(fingerprint, '^(%x+)%.(-?%d+)$')
+  if not bucket then error({err = 'ERR not the fingerprint of a URL: ' .. fingerprint}) end
+  return bucket, member
+end
+
+local function is_done(books, bucket, member)
+  return redis.call('SISMEMBER', books .. 'don:' .. bucket, member) == 1
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function count(books, what, by)
+  if by ~= 0 then redis.call('HINCRBY', books .. 'counts', what, by) end
+end
+
+-- The living consumer that holds the lease on this URL, and for how many milliseconds it lives at least.
+local function living_holder(books, url)
+  local holder = redis.call('GET', books .. 'lease:' .. url)
+  if not holder then return nil end
+  local alive_ms = redis.call('PTTL', books .. 'alive:' .. holder)
+  if alive_ms == -2 then return nil end
+  return holder, alive_ms
+end
+
+-- Admit a URL that came without having been committed: somebody published it by hand, or Redis lost the commit.
+local function adopt(books, bucket, member)
+  if redis.call('SADD', books .. 'adm:' .. bucket, member) == 0 then return end
+  count(books, 'admitted', 1)
+  count(books, 'open', 1)
+  count(books, 'adopted', 1)
+end
+
+local function end_url(books, url, outcome)
+  local bucket, member = place(url)
+  redis.call('SREM', books .. 'adm:' .. bucket, member)
+  redis.call('SADD', books .. 'don:' .. bucket, member)
+  count(books, 'open', -1)
+  count(books, 'outcome:' .. outcome, 1)
+end
+
+-- Admit what is new among args[first], args[first + 2], …, each followed by its message.
+-- Returns the indices of the new ones (from 0), the fields for the outbox, and how many were turned away.
+local function admit(books, args, first, max_admitted)
+  local room = math.huge
+  if max_admitted > 0 then
+    room = max_admitted - tonumber(redis.call('HGET', books .. 'counts', 'admitted') or 0)
+  end
+  local new, fields, over = {}, {}, 0
+  for i = first, #args, 2 do
+    local bucket, member = place(args[i])
+    if not is_done(books, bucket, member) then
+      local admitted = books .. 'adm:' .. bucket
+      if #new >= room then
+        over = over + 1 - redis.call('SISMEMBER', admitted, member)
+      elseif redis.call('SADD', admitted, member) == 1 then
+        new[#new + 1] = (i - first) / 2
+        fields[#fields + 1] = args[i]
+        fields[#fields + 1] = args[i + 1]
+      end
+    end
+  end
+  return new, fields, over
+end
+
+local function keep(books, parent, outcome, fields, consumer, lease_ms)
+  local outbox = books .. 'out:' .. parent
+  redis.call('HSET', outbox, '_', outcome)
+  for i = 1, #fields, FIELDS_AT_ONCE do
+    redis.call('HSET', outbox, unpack(fields, i, math.min(i + FIELDS_AT_ONCE - 1, #fields)))
+  end
+  redis.call('ZADD', books .. 'outs', now_ms(), parent)
+  redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', lease_ms)
+end
+
+-- args: url, consumer, lease_ms
+local function begin(keys, args)
+  local books, url, consumer, lease_ms = keys[1], args[1], args[2], args[3]
+  local bucket, member = place(url)
+  if is_done(books, bucket, member) then return {'done'} end
+  local holder, alive_ms = living_holder(books, url)
+  if holder and holder ~= consumer then return {'busy', math.max(alive_ms, BUSY_AT_LEAST_MS)} end
+  redis.call('SET', books .. 'lease:' .. url, consumer, 'PX', lease_ms)
+  local outbox = redis.call('HGETALL', books .. 'out:' .. url)
+  if #outbox > 0 then return {'publish', outbox} end
+  adopt(books, bucket, member)
+  return {'go'}
+end
+
+-- args: parent, consumer, lease_ms, outcome, max_admitted, how many counts, (name, by) …, (child, message) …
+local function commit(keys, args)
+  local books, parent, consumer, lease_ms, outcome = keys[1], args[1], args[2], args[3], args[4]
+  local first_child = 7 + 2 * tonumber(args[6])
+  if is_url(parent) then
+    local bucket, member = place(parent)
+    if is_done(books, bucket, member) then return {'done'} end
+    adopt(books, bucket, member)
+  end
+  local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
+  if #outbox > 0 then return {'kept', outbox} end
+
+  local new, fields, over = admit(books, args, first_child, tonumber(args[5]))
+  local children = (#args - first_child + 1) / 2
+  local duplicate = children - #new - over
+  local discovered = children
+  for i = 7, first_child - 1, 2 do
+    count(books, args[i], tonumber(args[i + 1]))
+    if string.sub(args[i], 1, 9) == 'filtered:' then discovered = discovered + tonumber(args[i + 1]) end
+  end
+  count(books, 'discovered', discovered)
+  count(books, 'duplicate', duplicate)
+  count(books, 'filtered:max_pages', over)
+  count(books, 'admitted', #new)
+  count(books, 'open', #new)
+
+  if #new > 0 then
+    keep(books, parent, outcome, fields, consumer, lease_ms)
+    return {'new', duplicate, over, new}
+  end
+  if is_url(parent) then
+    end_url(books, parent, outcome)
+    redis.call('DEL', books .. 'lease:' .. parent)
+  end
+  return {'finished', duplicate, over}
+end
+
+-- args: parent. Nobody else's lease can matter once the parent is done, so whosever it is goes.
+local function finish(keys, args)
+  local books, parent = keys[1], args[1]
+  local outbox = books .. 'out:' .. parent
+  local outcome = redis.call('HGET', outbox, '_')
+  if not outcome then
+    if is_url(parent) and not is_done(books, place(parent)) then return {'lost'} end
+    return {'finished'}
+  end
+  redis.call('UNLINK', outbox)
+  redis.call('ZREM', books .. 'outs', parent)
+  redis.call('DEL', books .. 'lease:' .. parent)
+  if is_url(parent) then end_url(books, parent, outcome) end
+  return {'finished'}
+end
+
+-- args: url, consumer
+local function release(keys, args)
+  local lease = keys[1] .. 'lease:' .. args[1]
+  if redis.call('GET', lease) == args[2] then redis.call('DEL', lease) end
+  return {'released'}
+end
+
+-- args: consumer, how many at most
+local function orphans(keys, args)
+  local books, consumer, limit = keys[1], args[1], tonumber(args[2])
+  local old = redis.call('ZRANGEBYSCORE', books .. 'outs', '-inf', now_ms() - ORPHAN_AFTER_MS,
+                         'LIMIT', 0, SWEEP_AT_MOST)
+  local found = {'orphans'}
+  for _, parent in ipairs(old) do
+    if #found > limit then break end
+    if not living_holder(books, parent) then
+      redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', SWEEP_LEASE_MS)
+      found[#found + 1] = {parent, redis.call('HGETALL', books .. 'out:' .. parent)}
+    end
+  end
+  return found
+end
+
+local function progress(keys)
+  local books = keys[1]
+  if redis.call('EXISTS', books .. 'meta', books .. 'counts') == 0 then return {'unknown'} end
+  return {'progress', redis.call('ZCARD', books .. 'outs'), redis.call('HGETALL', books .. 'counts')}
+end
+
+-- args: canonicaliser, bucket bits, hash key (hex). The first to come pins them; the answer is what is pinned.
+local function pin(keys, args)
+  local meta = keys[1] .. 'meta'
+  if redis.call('EXISTS', meta) == 0 then
+    redis.call('HSET', meta, 'canonicaliser', args[1], 'bucket_bits', args[2], 'hash_key', args[3])
+  end
+  return redis.call('HMGET', meta, 'canonicaliser', 'bucket_bits', 'hash_key')
+end
+
+-- args: as pin, then consumer, alive_ms. Pins again what a Redis that came back empty has lost: a consumer that
+-- joins later would otherwise begin under a new key, and crawl everything twice.
+local function heartbeat(keys, args)
+  redis.call('SET', keys[1] .. 'alive:' .. args[4], 1, 'PX', args[5])
+  return pin(keys, args)
+end
+
+-- With allow-oom a full Redis still lets work end, which frees memory.
+redis.register_function{function_name = 'ledger1_begin', callback = begin}
+redis.register_function{function_name = 'ledger1_commit', callback = commit}
+redis.register_function{function_name = 'ledger1_finish', callback = finish, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ledger1_release', callback = release, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ledger1_orphans', callback = orphans}
+redis.register_function{function_name = 'ledger1_progress', callback = progress, flags = {'no-writes'}}
+redis.register_function{function_name = 'ledger1_pin', callback = pin}
+redis.register_function{function_name = 'ledger1_heartbeat', callback = heartbeat}

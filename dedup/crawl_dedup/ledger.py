@@ -1,0 +1,179 @@
+"""The ledger's promise: which URLs are admitted, which are done, and which links still wait to be published.
+
+RabbitMQ and Redis share no transaction, so the ledger is a transactional outbox. A consumer of URL *p*
+calls :meth:`Ledger.begin`, fetches, calls :meth:`Ledger.commit` with the links it found, publishes whatever
+commit returns, waits for every confirm and calls :meth:`Ledger.finish`; only then does it acknowledge *p*.
+Every call is one atomic, idempotent step, so a crash or a lost reply between any two leaves nothing but a
+repetition. The invariant, for every URL *c*:
+
+    c is admitted or done  ⇒  c is done, or some outbox holds c's message, or the broker has confirmed a
+    message for c that is not acknowledged, or a consumer holds it.
+
+Two implementations keep this promise: :mod:`crawl_dedup.redis_ledger` and, for tests and small crawls in one
+process, :mod:`crawl_dedup.memory_ledger`. Both pass ``tests/contract/test_ledger_contract.py``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NewType, Protocol, Self
+
+#: A URL's identity within one ledger: ``<bucket in hex>.<signed 64-bit integer>``; see crawl_dedup.fingerprint.
+#: A seed batch's synthetic parent begins with ``s.`` and is never counted, admitted or done.
+Fingerprint = NewType("Fingerprint", str)
+
+#: An outbox entry that the ledger keeps and returns as it was given.
+EncodedMessage = bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerName:
+    """Whose memory: consumers of one crawl and one group share a ledger; two groups each crawl everything."""
+
+    crawl: str
+    group: str = "main"
+
+    def __str__(self) -> str:
+        return f"{self.crawl}/{self.group}"
+
+
+class Verdict(Enum):
+    """What :meth:`Ledger.begin` says a consumer should do with a delivery."""
+
+    GO = "go"  #: fetch it: the lease is yours
+    PUBLISH = "publish"  #: it was fetched before; publish its outbox, do not fetch again
+    DONE = "done"  #: nothing is left to do: acknowledge
+    BUSY = "busy"  #: a living consumer holds the lease: come back later
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """A committed parent's messages that the broker has not yet confirmed."""
+
+    parent: Fingerprint
+    outcome: str
+    messages: tuple[tuple[Fingerprint, EncodedMessage], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The answer of :meth:`Ledger.begin`; ``outbox`` is set only for PUBLISH, ``wait_ms`` only for BUSY."""
+
+    verdict: Verdict
+    outbox: Outbox | None = None
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What became of a parent: its outcome, its links' messages, and counts for the books.
+
+    Attributes:
+        parent: the URL whose work ends here, or a seed batch's synthetic parent.
+        outcome: how it ended (``ok``, ``not_found``, …); counted once, when the parent is finished.
+        messages: distinct children, each with the complete message to publish if the child is new.
+        counts: further counters to add exactly once, such as ``filtered:depth``.
+        max_admitted: admit no child beyond this many URLs in the whole ledger (0: no limit); children
+            turned away for this are counted as ``filtered:max_pages``.
+    """
+
+    parent: Fingerprint
+    outcome: str
+    messages: Sequence[tuple[Fingerprint, EncodedMessage]] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    max_admitted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The answer of :meth:`Ledger.commit`.
+
+    ``outbox`` is what must now be published and confirmed before finish; ``None`` means that nothing was new
+    and the parent is finished already. The three counts are of this commit's children and are zero when an
+    earlier commit of the same parent had won.
+    """
+
+    outbox: Outbox | None
+    admitted: int = 0
+    duplicate: int = 0
+    over_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One ledger's books at one moment. The crawl is complete exactly when it has begun and ``open`` is 0.
+
+    Attributes:
+        admitted: URLs ever admitted.
+        open: admitted and not yet done.
+        outboxes: parents whose links are not all published.
+        counts: every counter: ``outcome:<name>``, ``duplicate``, ``discovered``, ``filtered:<reason>``.
+    """
+
+    admitted: int
+    open: int
+    outboxes: int
+    counts: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was ever admitted has ended."""
+        return self.admitted > 0 and self.open == 0 and self.outboxes == 0
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Done URLs by outcome."""
+        return {k.removeprefix("outcome:"): v for k, v in self.counts.items() if k.startswith("outcome:")}
+
+
+class Ledger(Protocol):
+    """One crawl's memory as one consumer sees it. Every method may raise LedgerUnavailable."""
+
+    @property
+    def name(self) -> LedgerName:
+        """Whose memory this is."""
+
+    def fingerprint(self, canonical_url: str) -> Fingerprint:
+        """The identity of a canonical URL under this crawl's hash key. Pure and fast."""
+
+    def seed_parent(self, batch: bytes) -> Fingerprint:
+        """The synthetic parent of a seed batch: the same bytes always give the same parent."""
+
+    async def begin(self, url: Fingerprint) -> Begun:
+        """Take the lease on ``url`` or learn why not; puts ``url`` among the admitted if it was unknown."""
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Admit the new children and keep their messages, in one step; the first commit of a parent wins."""
+
+    async def finish(self, parent: Fingerprint) -> bool:
+        """End ``parent`` after its outbox is confirmed: delete the outbox, admitted → done, drop my lease.
+
+        Returns False when there is neither an outbox nor a done mark: Redis lost the commit, begin again.
+        """
+
+    async def release(self, url: Fingerprint) -> None:
+        """Drop my lease without an end: the URL was parked, is retried later, or goes back to the broker."""
+
+    async def heartbeat(self) -> None:
+        """Tell the ledger that this consumer lives; its leases hold for ``ALIVE_TTL_S`` from now on."""
+
+    async def leave(self) -> None:
+        """Withdraw the heartbeat, so that what this consumer still held is free at once."""
+
+    async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
+        """Outboxes whose committer is gone (oldest first); each returned one is leased to the caller."""
+
+    async def progress(self) -> Progress:
+        """The books, read in one step."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+#: A consumer's leases hold this long after its last heartbeat: after kill -9 its URLs wait at most this long.
+ALIVE_TTL_S = 15.0
+#: Three heartbeats fit into the time to live, so two may be late.
+HEARTBEAT_S = 5.0
+#: A lease that a living consumer forgot (a defect) is void after this; far above any fetch with its limits.
+LEASE_TTL_S = 600.0

@@ -1,0 +1,238 @@
+"""The ledger in dictionaries: the same promise for tests, and for small crawls within one process."""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from crawl_dedup.fingerprint import KEY_BYTES, Fingerprinter, is_synthetic
+from crawl_dedup.ledger import (
+    ALIVE_TTL_S,
+    LEASE_TTL_S,
+    Begun,
+    Commit,
+    Committed,
+    EncodedMessage,
+    Fingerprint,
+    LedgerName,
+    Outbox,
+    Progress,
+    Verdict,
+)
+from crawl_dedup.pulse import Pulse
+
+#: As in ledger.lua, in seconds; the reasons stand there.
+ORPHAN_AFTER_S = 10.0
+_SWEEP_LEASE_S = 60.0
+_BUSY_AT_LEAST_MS = 250
+
+
+@dataclass(slots=True)
+class _KeptOutbox:
+    outcome: str
+    messages: dict[Fingerprint, EncodedMessage]
+    committed_s: float
+
+    def of(self, parent: Fingerprint) -> Outbox:
+        return Outbox(parent, self.outcome, tuple(self.messages.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    holder: str
+    until_s: float
+
+
+@dataclass(slots=True)
+class _Books:
+    """One ledger's state; outboxes are in the order of their commits."""
+
+    admitted: set[Fingerprint] = field(default_factory=set)
+    done: set[Fingerprint] = field(default_factory=set)
+    outboxes: dict[Fingerprint, _KeptOutbox] = field(default_factory=dict)
+    leases: dict[Fingerprint, _Lease] = field(default_factory=dict)
+    alive_until_s: dict[str, float] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    admitted_ever: int = 0
+
+    def adopt(self, url: Fingerprint) -> None:
+        if url not in self.admitted:
+            self.admitted.add(url)
+            self.admitted_ever += 1
+            self.counts["adopted"] += 1
+
+    def end(self, url: Fingerprint, outcome: str) -> None:
+        self.leases.pop(url, None)
+        if not is_synthetic(url):
+            self.admitted.discard(url)
+            self.done.add(url)
+            self.counts[f"outcome:{outcome}"] += 1
+
+
+class MemoryLedgerStore:
+    """What several memory ledgers share, as several Redis ledgers share a Redis.
+
+    Args:
+        clock: seconds that never run backwards.
+        hash_key: the fingerprints' secret; None: a random one.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, hash_key: bytes | None = None) -> None:
+        self.clock = clock
+        self.fingerprint = Fingerprinter(hash_key or secrets.token_bytes(KEY_BYTES), bucket_bits=0)
+        self._books: dict[LedgerName, _Books] = {}
+
+    def __repr__(self) -> str:
+        return f"<MemoryLedgerStore ledgers={[str(name) for name in self._books]}>"
+
+    def books(self, name: LedgerName) -> _Books:
+        """One ledger's state, made when it is first asked for."""
+        return self._books.setdefault(name, _Books())
+
+    def names(self) -> list[LedgerName]:
+        """Every ledger that was opened, in alphabetical order."""
+        return sorted(self._books, key=str)
+
+    def forget(self, name: LedgerName) -> None:
+        """Drop all that is known of this ledger."""
+        self._books.pop(name, None)
+
+
+class MemoryLedger:
+    """One crawl's memory in this process, as one consumer sees it; ``async with`` keeps it alive.
+
+    Args:
+        store: shared by all consumers.
+        name: whose memory.
+        consumer: a name that no other living consumer of this ledger has.
+    """
+
+    def __init__(self, store: MemoryLedgerStore, name: LedgerName, consumer: str) -> None:
+        self.fingerprint = store.fingerprint
+        self.seed_parent = store.fingerprint.seed_parent
+        self._name = name
+        self._store = store
+        self._consumer = consumer
+        self._pulse = Pulse(self)
+        store.books(name)
+
+    def __repr__(self) -> str:
+        return f"<MemoryLedger {self._name} consumer={self._consumer}>"
+
+    @property
+    def name(self) -> LedgerName:
+        """Whose memory this is."""
+        return self._name
+
+    @property
+    def _books(self) -> _Books:
+        return self._store.books(self._name)
+
+    async def __aenter__(self) -> Self:
+        await self._pulse.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._pulse.stop()
+        await self.leave()
+
+    async def begin(self, url: Fingerprint) -> Begun:
+        """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
+        books = self._books
+        if url in books.done:
+            return Begun(Verdict.DONE)
+        holder, alive_s = self._living_holder(url)
+        if holder and holder != self._consumer:
+            return Begun(Verdict.BUSY, wait_ms=max(round(alive_s * 1000), _BUSY_AT_LEAST_MS))
+        self._lease(url)
+        if kept := books.outboxes.get(url):
+            return Begun(Verdict.PUBLISH, outbox=kept.of(url))
+        books.adopt(url)
+        return Begun(Verdict.GO)
+
+    async def commit(self, commit: Commit) -> Committed:
+        """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
+        books, parent = self._books, commit.parent
+        if parent in books.done:
+            return Committed(None)
+        if not is_synthetic(parent):
+            books.adopt(parent)
+        if kept := books.outboxes.get(parent):
+            return Committed(kept.of(parent))
+        new, duplicate, over = self._admit(commit)
+        filtered = sum(by for what, by in commit.counts.items() if what.startswith("filtered:"))
+        books.counts.update(commit.counts)
+        books.counts.update(discovered=len(commit.messages) + filtered, duplicate=duplicate)
+        books.counts["filtered:max_pages"] += over
+        if not new:
+            books.end(parent, commit.outcome)
+            return Committed(None, duplicate=duplicate, over_limit=over)
+        books.outboxes[parent] = kept = _KeptOutbox(commit.outcome, new, self._store.clock())
+        self._lease(parent)
+        return Committed(kept.of(parent), admitted=len(new), duplicate=duplicate, over_limit=over)
+
+    def _admit(self, commit: Commit) -> tuple[dict[Fingerprint, EncodedMessage], int, int]:
+        books, new, duplicate, over = self._books, {}, 0, 0
+        for child, message in commit.messages:
+            if child in books.admitted or child in books.done:
+                duplicate += 1
+            elif commit.max_admitted and books.admitted_ever >= commit.max_admitted:
+                over += 1
+            else:
+                books.admitted.add(child)
+                books.admitted_ever += 1
+                new[child] = message
+        return new, duplicate, over
+
+    async def finish(self, parent: Fingerprint) -> bool:
+        """See :meth:`crawl_dedup.ledger.Ledger.finish`."""
+        books = self._books
+        if kept := books.outboxes.pop(parent, None):
+            books.end(parent, kept.outcome)
+            return True
+        return is_synthetic(parent) or parent in books.done
+
+    async def release(self, url: Fingerprint) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.release`."""
+        lease = self._books.leases.get(url)
+        if lease and lease.holder == self._consumer:
+            del self._books.leases[url]
+
+    async def heartbeat(self) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.heartbeat`."""
+        self._books.alive_until_s[self._consumer] = self._store.clock() + ALIVE_TTL_S
+
+    async def leave(self) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.leave`."""
+        self._books.alive_until_s.pop(self._consumer, None)
+
+    async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
+        """See :meth:`crawl_dedup.ledger.Ledger.orphans`."""
+        old_s = self._store.clock() - ORPHAN_AFTER_S
+        found: list[Outbox] = []
+        for parent, kept in self._books.outboxes.items():
+            if len(found) == limit or kept.committed_s > old_s:
+                break
+            if not self._living_holder(parent)[0]:
+                self._lease(parent, _SWEEP_LEASE_S)
+                found.append(kept.of(parent))
+        return found
+
+    async def progress(self) -> Progress:
+        """See :meth:`crawl_dedup.ledger.Ledger.progress`."""
+        books = self._books
+        counts = {what: count for what, count in books.counts.items() if count}
+        return Progress(books.admitted_ever, len(books.admitted), len(books.outboxes), counts)
+
+    def _lease(self, url: Fingerprint, for_s: float = LEASE_TTL_S) -> None:
+        self._books.leases[url] = _Lease(self._consumer, self._store.clock() + for_s)
+
+    def _living_holder(self, url: Fingerprint) -> tuple[str, float]:
+        """Whose living lease lies on this URL, and for how many seconds he lives at least; or nobody's."""
+        lease, now_s = self._books.leases.get(url), self._store.clock()
+        if lease is None or lease.until_s <= now_s:
+            return "", 0.0
+        alive_s = self._books.alive_until_s.get(lease.holder, 0.0) - now_s
+        return (lease.holder, alive_s) if alive_s > 0 else ("", 0.0)

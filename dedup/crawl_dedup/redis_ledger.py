@@ -1,0 +1,208 @@
+"""The ledger in Redis: each promise of :mod:`crawl_dedup.ledger` is one function call (see ledger.lua)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+from crawl_dedup import pin, redis_names
+from crawl_dedup.canonical import CANONICALISER_VERSION
+from crawl_dedup.fingerprint import Fingerprinter
+from crawl_dedup.ledger import (
+    ALIVE_TTL_S,
+    LEASE_TTL_S,
+    Begun,
+    Commit,
+    Committed,
+    Fingerprint,
+    LedgerName,
+    Outbox,
+    Progress,
+    Verdict,
+)
+from crawl_dedup.pulse import Pulse
+from crawl_dedup.redis_batch import BatchedRedis
+
+_ALIVE_MS = int(ALIVE_TTL_S * 1000)
+_LEASE_MS = int(LEASE_TTL_S * 1000)
+#: Keys that one SCAN step looks at: about a millisecond of Redis' time.
+_SCAN_COUNT = 5000
+
+_GO, _DONE, _FINISHED = Begun(Verdict.GO), Begun(Verdict.DONE), Committed(None)
+
+
+class RedisLedger:
+    """One crawl's memory in Redis, as one consumer sees it: :meth:`open` it; ``async with`` keeps it alive.
+
+    Args:
+        redis: an open connection, which stays the caller's to close.
+        name: whose memory.
+        consumer: a name that no other living consumer of this ledger has.
+        pinned: the rules that the crawl was begun under.
+    """
+
+    def __init__(self, redis: BatchedRedis, name: LedgerName, *, consumer: str, pinned: pin.Pin) -> None:
+        self.fingerprint = Fingerprinter(pinned.hash_key, pinned.bucket_bits)
+        self.seed_parent = self.fingerprint.seed_parent
+        self.pinned = pinned
+        self._name = name
+        self._redis = redis
+        self._consumer = consumer
+        self._books = redis_names.prefix(name)
+        self._alive = redis_names.alive(name, consumer)
+        self._pulse = Pulse(self)
+
+    @classmethod
+    async def open(
+        cls,
+        redis: BatchedRedis,
+        name: LedgerName,
+        *,
+        consumer: str,
+        expected_urls: int,
+        canonicaliser: int = CANONICALISER_VERSION,
+        hash_key: bytes | None = None,
+    ) -> Self:
+        """Join a crawl, or begin it.
+
+        Args:
+            redis: an open connection, which stays the caller's to close.
+            name: whose memory.
+            consumer: a name that no other living consumer of this ledger has.
+            expected_urls: sizes the ledger when the crawl is begun; later it has no effect.
+            canonicaliser: version of the rules by which our URLs are made canonical.
+            hash_key: the fingerprints' secret; None: whatever is pinned, or a random one for a new crawl.
+
+        Raises:
+            CrawlMismatch: the crawl was begun under rules that are not ours.
+            LedgerUnavailable, LedgerRefused: from Redis.
+        """
+        mine = pin.wanted(expected_urls=expected_urls, canonicaliser=canonicaliser, hash_key=hash_key)
+        answer = await redis.call("FCALL", "ledger1_pin", 1, redis_names.prefix(name), *mine.encode())
+        pinned = pin.Pin.decode(answer)
+        pin.agree(name, pinned, canonicaliser=canonicaliser, hash_key=hash_key)
+        return cls(redis, name, consumer=consumer, pinned=pinned)
+
+    def __repr__(self) -> str:
+        return f"<RedisLedger {self._name} consumer={self._consumer} at {self._redis.address}>"
+
+    @property
+    def name(self) -> LedgerName:
+        """Whose memory this is."""
+        return self._name
+
+    async def __aenter__(self) -> Self:
+        await self._pulse.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._pulse.stop()
+        await self.leave()
+
+    async def begin(self, url: Fingerprint) -> Begun:
+        """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
+        answer = await self._redis.call("FCALL", "ledger1_begin", 1, self._books, url, self._consumer, _LEASE_MS)
+        match answer[0]:
+            case b"go":
+                return _GO
+            case b"done":
+                return _DONE
+            case b"busy":
+                return Begun(Verdict.BUSY, wait_ms=answer[1])
+            case _:
+                return Begun(Verdict.PUBLISH, outbox=_outbox(url, answer[1]))
+
+    async def commit(self, commit: Commit) -> Committed:
+        """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
+        words: list[str | bytes | int] = [
+            *("FCALL", "ledger1_commit", 1, self._books),
+            *(
+                commit.parent,
+                self._consumer,
+                _LEASE_MS,
+                commit.outcome,
+                commit.max_admitted,
+                len(commit.counts),
+            ),
+        ]
+        for count in commit.counts.items():
+            words += count
+        for message in commit.messages:
+            words += message
+        answer = await self._redis.call(*words)
+        match answer[0]:
+            case b"new":
+                messages = tuple([commit.messages[index] for index in answer[3]])
+                outbox = Outbox(commit.parent, commit.outcome, messages)
+                return Committed(outbox, admitted=len(messages), duplicate=answer[1], over_limit=answer[2])
+            case b"finished":
+                return Committed(None, duplicate=answer[1], over_limit=answer[2])
+            case b"kept":
+                return Committed(_outbox(commit.parent, answer[1]))
+            case _:
+                return _FINISHED
+
+    async def finish(self, parent: Fingerprint) -> bool:
+        """See :meth:`crawl_dedup.ledger.Ledger.finish`."""
+        answer = await self._redis.call("FCALL", "ledger1_finish", 1, self._books, parent)
+        return bool(answer[0] == b"finished")
+
+    async def release(self, url: Fingerprint) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.release`."""
+        await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer)
+
+    async def heartbeat(self) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.heartbeat`.
+
+        Raises:
+            CrawlMismatch: Redis lost the crawl's rules, and others have begun it anew under theirs.
+        """
+        mine = self.pinned
+        answer = await self._redis.call(
+            *("FCALL", "ledger1_heartbeat", 1, self._books, *mine.encode(), self._consumer, _ALIVE_MS)
+        )
+        theirs = pin.Pin.decode(answer)
+        pin.agree(self._name, theirs, canonicaliser=mine.canonicaliser, hash_key=mine.hash_key)
+
+    async def leave(self) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.leave`."""
+        await self._redis.call("DEL", self._alive)
+
+    async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
+        """See :meth:`crawl_dedup.ledger.Ledger.orphans`."""
+        answer = await self._redis.call("FCALL", "ledger1_orphans", 1, self._books, self._consumer, limit)
+        return [_outbox(Fingerprint(parent.decode()), fields) for parent, fields in answer[1:]]
+
+    async def progress(self) -> Progress:
+        """See :meth:`crawl_dedup.ledger.Ledger.progress`."""
+        return await read_progress(self._redis, self._name) or Progress(0, 0, 0, {})
+
+
+async def read_progress(redis: BatchedRedis, name: LedgerName) -> Progress | None:
+    """A ledger's books, read without joining it; None if there is no such ledger."""
+    answer = await redis.call("FCALL_RO", "ledger1_progress", 1, redis_names.prefix(name))
+    if answer[0] == b"unknown":
+        return None
+    counts = {key.decode(): int(value) for key, value in _pairs(answer[2])}
+    return Progress(counts.pop("admitted", 0), counts.pop("open", 0), answer[1], counts)
+
+
+async def ledger_names(redis: BatchedRedis) -> list[LedgerName]:
+    """Every ledger in this Redis, in alphabetical order. Reads through all keys, a few thousand at a time."""
+    found: set[LedgerName] = set()
+    cursor = b"0"
+    while True:
+        cursor, keys = await redis.call(
+            "SCAN", cursor, "MATCH", redis_names.META_PATTERN, "COUNT", _SCAN_COUNT, "TYPE", "hash"
+        )
+        found.update(name for key in keys if (name := redis_names.ledger_of(key.decode())))
+        if cursor == b"0":
+            return sorted(found, key=str)
+
+
+def _outbox(parent: Fingerprint, flat: list[bytes]) -> Outbox:
+    fields = dict(_pairs(flat))
+    outcome = fields.pop(b"_").decode()
+    return Outbox(parent, outcome, tuple((Fingerprint(child.decode()), body) for child, body in fields.items()))
+
+
+def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)

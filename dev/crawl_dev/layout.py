@@ -1,0 +1,79 @@
+"""Which private servers a folder holds and where they listen, written down for later commands."""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from crawl_dev.errors import ServersError
+from crawl_dev.ports import free_ports
+
+_STATE = "state.json"
+
+
+@dataclass(frozen=True, slots=True)
+class NodePorts:
+    """Where one RabbitMQ node listens."""
+
+    amqp: int
+    management: int
+    distribution: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The servers of one folder.
+
+    Attributes:
+        folder: everything of them is kept here.
+        temporary: whether the folder goes when they are stopped.
+        epmd_port: where the RabbitMQ nodes' port mapper listens.
+        nodes: one per RabbitMQ node.
+        redis_port: None if there is no Redis.
+    """
+
+    folder: Path
+    temporary: bool
+    epmd_port: int
+    nodes: tuple[NodePorts, ...]
+    redis_port: int | None
+
+    @classmethod
+    def plan(cls, rabbit_nodes: int, *, redis: bool, folder: Path | None) -> Self:
+        """Free ports for so many servers, in a new temporary folder or in ``folder``.
+
+        Raises:
+            ServersError: ``folder`` holds something already.
+        """
+        if folder is not None and folder.exists() and any(folder.iterdir()):
+            raise ServersError(f"{folder} is not empty", remedy="name a new folder")
+        epmd_port, redis_port, *rest = free_ports(2 + 3 * rabbit_nodes)
+        return cls(
+            folder=Path(tempfile.mkdtemp(prefix="crawl-servers-") if folder is None else folder).resolve(),
+            temporary=folder is None,
+            epmd_port=epmd_port,
+            nodes=tuple(NodePorts(*rest[i : i + 3]) for i in range(0, len(rest), 3)),
+            redis_port=redis_port if redis else None,
+        )
+
+    def write(self) -> None:
+        """Write it into its folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        known = asdict(self) | {"folder": str(self.folder)}
+        (self.folder / _STATE).write_text(json.dumps(known, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What was written into ``folder``.
+
+        Raises:
+            ServersError: there is nothing of ours in it.
+        """
+        try:
+            known = json.loads((folder / _STATE).read_text())
+        except (OSError, ValueError):
+            remedy = "name the folder that `up` printed"
+            raise ServersError(f"{folder} holds no private servers", remedy=remedy) from None
+        nodes = tuple(NodePorts(**node) for node in known["nodes"])
+        return cls(**known | {"folder": folder.resolve(), "nodes": nodes})

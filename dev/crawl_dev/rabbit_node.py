@@ -1,0 +1,79 @@
+"""One private RabbitMQ node: its files, its process, and what can be done to it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from crawl_dev import installed, ports
+from crawl_dev.layout import NodePorts
+from crawl_dev.management import Management
+from crawl_dev.process import ServerProcess
+
+#: The first bytes of AMQP 0-9-1 (section 4.2.2); a node that is up answers connection.start, a method frame.
+_AMQP_GREETING, _METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
+#: Two schedulers, bound to no core, because several nodes share the machine; a dead node is noticed in 10 s
+#: instead of 60; nothing listens outside loopback.
+_ERLANG_ARGUMENTS = "+S {schedulers}:{schedulers} -kernel net_ticktime 10 -kernel inet_dist_use_interface {{127,0,0,1}}"
+
+
+class RabbitNode(ServerProcess):
+    """One RabbitMQ node of a private cluster.
+
+    Args:
+        name: its short name, such as ``rabbit1``.
+        node_ports: where it listens.
+        folder: its own folder; :meth:`configure` fills it.
+        environment: what all nodes and command-line tools of the cluster share.
+    """
+
+    #: A node is up in 6 s, three at once in 20 s, and a machine that is busy with tests takes much longer.
+    ready_deadline_s = 90.0
+
+    def __init__(self, name: str, node_ports: NodePorts, folder: Path, environment: Mapping[str, str]) -> None:
+        self.full_name = f"{name}@{ports.LOOPBACK}"
+        self.ports = node_ports
+        self.management_port = node_ports.management
+        self.management = Management(node_ports.management)
+        server = str(installed.rabbitmq_scripts() / "rabbitmq-server")
+        super().__init__(name, node_ports.amqp, folder, [server], dict(environment) | self._own_environment(folder))
+
+    @property
+    def management_url(self) -> str:
+        """Where its management pages and HTTP API are."""
+        return self.management.url
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Make its folder and files; ``settings`` are the lines of rabbitmq.conf."""
+        (self.folder / "conf.d").mkdir(parents=True)
+        (self.folder / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+        (self.folder / "advanced.config").write_text("[].\n")
+        (self.folder / "rabbitmq-env.conf").write_text("")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+
+    def answers(self) -> bool:
+        """Whether it takes AMQP connections and its management API answers."""
+        return (
+            ports.ask(self.port, _AMQP_GREETING)[:1] == _METHOD_FRAME
+            and self.full_name in self.management.running_nodes()
+        )
+
+    def _own_environment(self, folder: Path) -> dict[str, str]:
+        return {
+            "RABBITMQ_NODENAME": self.full_name,
+            "RABBITMQ_NODE_IP_ADDRESS": ports.LOOPBACK,
+            "RABBITMQ_NODE_PORT": str(self.ports.amqp),
+            "RABBITMQ_DIST_PORT": str(self.ports.distribution),
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_LOG_BASE": str(folder),
+            # Without these the machine's own /etc/rabbitmq would have a say.
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_CONFIG_FILES": f"{folder}/conf.d",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced.config",
+            "RABBITMQ_CONF_ENV_FILE": f"{folder}/rabbitmq-env.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+            "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG_ARGUMENTS.format(schedulers=min(2, os.cpu_count() or 1)),
+            "ERL_CRASH_DUMP": f"{folder}/erl_crash.dump",
+            # The script then becomes the Erlang virtual machine, not its parent: our pid is the node's.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }

@@ -1,0 +1,162 @@
+"""The one door into a crawl: commit to the ledger, publish, wait for every confirm, finish.
+
+Seeds and found links come through here alike. Nothing is lost at any instant because the ledger keeps every
+message in the parent's outbox until RabbitMQ has confirmed all of them (see crawl_dedup.ledger).
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
+from crawl_producer.broker import Broker, Outgoing
+from crawl_producer.errors import Unroutable
+from crawl_producer.message import UrlMessage
+from crawl_producer.routing import Router
+
+log = logging.getLogger(__name__)
+
+#: A consumer publishes this often before it must park its URL: a full queue needs time, and whoever waits
+#: here holds a delivery. A seeder holds nothing and waits for as long as the queue is full.
+REFUSED_TRIES = 4
+#: Pause after the first refusal, doubled after each …
+REFUSED_PAUSE_S = 0.1
+#: … up to this.
+REFUSED_PAUSE_MAX_S = 5.0
+#: Separates exchange, routing key and body of a message in an outbox; none of the first two contains it.
+_SEPARATOR = b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one parent brings through the door.
+
+    Attributes:
+        parent: the finished URL's fingerprint, or a seed batch's synthetic parent.
+        outcome: how the parent ended.
+        links: messages for its distinct in-scope links, not yet checked against the ledger.
+        counts: links that stayed outside, by ``filtered:<reason>``.
+    """
+
+    parent: Fingerprint
+    outcome: str
+    links: Sequence[UrlMessage] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What came of it: new URLs, known ones, those beyond max_pages, and leftovers of an earlier, killed run."""
+
+    admitted: int = 0
+    duplicate: int = 0
+    over_limit: int = 0
+    resumed: int = 0
+
+
+class Admission:
+    """The door of one crawl.
+
+    Args:
+        ledgers: the memory of this crawl: one group's for a consumer, every group's for a seeder, because a
+            seed belongs to all of them and one publication reaches them all.
+        broker: where messages go.
+        router: which exchange and key each gets.
+        max_pages: admit no URL beyond this many (0: no limit).
+        refused_tries: how often to publish what a full queue refuses (None: until it is accepted).
+    """
+
+    def __init__(
+        self,
+        ledgers: Sequence[Ledger],
+        broker: Broker,
+        router: Router,
+        *,
+        max_pages: int = 0,
+        refused_tries: int | None = REFUSED_TRIES,
+    ) -> None:
+        self._ledgers = ledgers
+        self._broker = broker
+        self._router = router
+        self._max_pages = max_pages
+        self._refused_tries = refused_tries
+
+    async def admit(self, work: Work, *, seed: bool = False) -> Admitted:
+        """Commit, publish, confirm, finish. Returns when the broker has every new link.
+
+        Raises:
+            PublishFailed: some message is not in a queue yet; it stays in the outbox, and whoever begins
+                the parent again, or sweeps, publishes it.
+            LedgerUnavailable: Redis is gone; the same holds.
+        """
+        while True:
+            commits = await asyncio.gather(
+                *(ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers)
+            )
+            open_ones = [
+                (ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox
+            ]
+            await self._publish([message for _, outbox in open_ones for message in outbox.messages])
+            finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
+            if all(finished):
+                return max((_admitted(committed) for committed in commits), key=lambda a: a.admitted)
+            log.warning("Redis lost the commit of %s; committing again", work.parent)
+
+    async def resume(self, outbox: Outbox) -> bool:
+        """Publish and finish what an earlier run had committed. False: the ledger lost it, begin again."""
+        (ledger,) = self._ledgers
+        return await self._resume(ledger, outbox)
+
+    async def sweep(self) -> int:
+        """Resume outboxes whose committer died; returns how many. Any process of the crawl may do this."""
+        swept = 0
+        for ledger in self._ledgers:
+            for outbox in await ledger.orphans():
+                log.info("publishing %d URLs that %s had left behind", len(outbox.messages), outbox.parent)
+                await self._resume(ledger, outbox)
+                swept += 1
+        return swept
+
+    async def _resume(self, ledger: Ledger, outbox: Outbox) -> bool:
+        await self._publish(outbox.messages)
+        return await ledger.finish(outbox.parent)
+
+    def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
+        fingerprint, envelope = ledger.fingerprint, self._envelope
+        messages = [(fingerprint(link.url), envelope(link, seed=seed)) for link in work.links]
+        return Commit(work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages)
+
+    def _envelope(self, link: UrlMessage, *, seed: bool) -> EncodedMessage:
+        exchange, key = self._router.route(link.url, seed=seed)
+        return _SEPARATOR.join((exchange.encode(), key.encode(), link.encode()))
+
+    async def _publish(self, messages: Iterable[tuple[Fingerprint, EncodedMessage]]) -> None:
+        # Groups that share an exchange commit the same envelope: one publication reaches both.
+        distinct = {envelope: child for child, envelope in messages}
+        waiting: Sequence[Outgoing] = [_outgoing(child, envelope) for envelope, child in distinct.items()]
+        for attempt in count(1):
+            if not (waiting := await self._refused(waiting, final=attempt == self._refused_tries)):
+                return
+            await asyncio.sleep(min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S))
+
+    async def _refused(self, waiting: Sequence[Outgoing], *, final: bool) -> Sequence[Outgoing]:
+        """Publish; returns what may be accepted later, raises what never will be (or all, when final)."""
+        failures = await self._broker.publish_all(waiting) if waiting else ()
+        failed = [(m, f) for m, f in zip(waiting, failures, strict=True) if f is not None]
+        if hopeless := [f for _, f in failed if final or isinstance(f, Unroutable)]:
+            raise hopeless[0]
+        return [message for message, _ in failed]
+
+
+def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> Outgoing:
+    exchange, key, body = envelope.split(_SEPARATOR, 2)
+    return Outgoing(exchange.decode(), key.decode(), body, message_id=child)
+
+
+def _admitted(committed: Committed) -> Admitted:
+    resumed = 0
+    if committed.outbox is not None and not committed.admitted:
+        resumed = len(committed.outbox.messages)
+    return Admitted(committed.admitted, committed.duplicate, committed.over_limit, resumed)

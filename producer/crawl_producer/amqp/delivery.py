@@ -1,0 +1,79 @@
+"""One message in hand, bound to the channel it came on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pika import BasicProperties
+
+from crawl_producer.amqp.channel import Channel
+
+
+@dataclass(slots=True)
+class Settlements:
+    """Counts shared by the deliveries of one client."""
+
+    delivered: int = 0
+    acked: int = 0
+    stale_acks: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class AmqpDelivery:
+    """See :class:`crawl_producer.broker.Delivery`.
+
+    A delivery tag means something only on the channel that brought it; on any other it would close that
+    channel (406). So the channel comes along, and when it is gone nothing is sent.
+    """
+
+    queue: str
+    body: bytes
+    redelivered: bool
+    _properties: BasicProperties
+    _channel: Channel
+    _tag: int
+    _counts: Settlements
+    _settled: bool = field(default=False, init=False)
+
+    def __repr__(self) -> str:
+        return f"<AmqpDelivery {self.message_id!r} from {self.queue}, tag {self._tag} of {self._channel!r}>"
+
+    @property
+    def message_id(self) -> str:
+        """The publisher's id, or an empty string."""
+        # pika hands over bytes where a stranger's id is no UTF-8.
+        message_id = self._properties.message_id or ""
+        return message_id if isinstance(message_id, str) else repr(message_id)
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """The message's headers, the broker's own included."""
+        return self._properties.headers or {}
+
+    @property
+    def stale(self) -> bool:
+        """Whether its channel is gone."""
+        return not self._channel.is_open
+
+    def ack(self) -> bool:
+        """Settle it for good. Raises RuntimeError on a second settlement."""
+        if not self._settle():
+            return False
+        self._channel.raw.basic_ack(self._tag)
+        self._counts.acked += 1
+        return True
+
+    def requeue(self) -> bool:
+        """Give it back to its queue. Raises RuntimeError on a second settlement."""
+        if not self._settle():
+            return False
+        self._channel.raw.basic_nack(self._tag, requeue=True)
+        return True
+
+    def _settle(self) -> bool:
+        if self._settled:
+            raise RuntimeError(f"{self!r} is settled already; a second time would close its channel")
+        self._settled = True
+        if self.stale:
+            self._counts.stale_acks += 1
+            return False
+        return True

@@ -1,0 +1,210 @@
+"""The walk over the cluster's nodes until one of them has us.
+
+pika's own multi-host connect is no failover: a name that does not resolve ends its round, pauses do not grow,
+and aborting it during the handshake leaks an open connection. So every node gets an attempt of its own, and
+an attempt is never aborted: what it brings when nobody waits any more is closed.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pika
+
+from crawl_producer.amqp.errors import connect_reason, handshake_refusal
+from crawl_producer.amqp.wire import JoinedConnection, Wire
+from crawl_producer.errors import BrokerRefused, BrokerUnreachable
+from crawl_producer.topology import Connection
+
+log = logging.getLogger(__name__)
+
+#: A pause is at most this many times the one before it ("decorrelated jitter"): growth without a herd.
+_GROWTH = 3
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Pauses that grow from ``first_s`` to ``max_s`` with decorrelated jitter.
+
+    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+    """
+
+    first_s: float
+    max_s: float
+    uniform: Callable[[float, float], float] = random.uniform
+    _last_s: float = field(default=0.0, init=False)
+
+    def next_s(self) -> float:
+        """The next pause in seconds."""
+        self._last_s = min(self.max_s, self.uniform(self.first_s, max(self.first_s, self._last_s * _GROWTH)))
+        return self._last_s
+
+    def reset(self) -> None:
+        """Begin again with the shortest pause."""
+        self._last_s = 0.0
+
+
+class NodeWalk:
+    """Connects to whichever node answers, beginning after the one that served last.
+
+    Args:
+        settings: nodes, credentials, timeouts and pauses.
+        connection_name: what ``rabbitmqctl list_connections`` shows; see :func:`connection_name`.
+        order: the nodes as (host, port); one order for all connections of a process, see :func:`shuffled`.
+    """
+
+    def __init__(self, settings: Connection, connection_name: str, order: tuple[tuple[str, int], ...]) -> None:
+        self._settings = settings
+        self._name = connection_name
+        self._order = order
+        self._first = 0
+        self._attempts: set[asyncio.Future[None]] = set()
+        self.backoff = Backoff(settings.retry_first_s, settings.retry_max_s)
+
+    async def connect(self) -> Wire:
+        """Try every node in turn, again and again, for at most ``give_up_s`` (and one whole round).
+
+        Raises:
+            BrokerUnreachable: no node answered; the message lists each with its reason.
+            BrokerRefused: a node refused the credentials or the virtual host; trying again cannot help.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + self._settings.give_up_s
+        while True:
+            reasons: dict[str, str] = {}
+            for place, (host, port) in self._round():
+                outcome = await self._attempt(host, port)
+                if isinstance(outcome, Wire):
+                    self._first = place + 1
+                    return outcome
+                reasons[_node(host, port)] = outcome
+            left_s = give_up_s - loop.time()
+            if left_s <= 0:
+                raise _unreachable(reasons)
+            pause_s = min(self.backoff.next_s(), left_s)
+            log.warning("no RabbitMQ node answers (%s); next try in %.1f s", _listed(reasons), pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def drain(self) -> None:
+        """Wait for attempts that are still under way; each ends by its own timeouts."""
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=self._attempt_timeout_s)
+
+    @property
+    def _attempt_timeout_s(self) -> float:
+        """One attempt's limit: pika limits TCP and handshake per address, but not the name's resolution."""
+        return self._settings.connect_timeout_s + self._settings.handshake_timeout_s
+
+    def _round(self) -> Iterator[tuple[int, tuple[str, int]]]:
+        first = self._first
+        for place in range(first, first + len(self._order)):
+            yield place % len(self._order), self._order[place % len(self._order)]
+
+    async def _attempt(self, host: str, port: int) -> Wire | str:
+        """The open connection, or the reason why there is none."""
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[Wire | BaseException] = loop.create_future()
+        over: asyncio.Future[None] = loop.create_future()
+        self._attempts.add(over)
+        over.add_done_callback(self._attempts.discard)
+
+        def on_done(result: JoinedConnection | BaseException) -> None:
+            outcome = result if isinstance(result, BaseException) else Wire(result, _node(host, port))
+            if not opened.done():
+                opened.set_result(outcome)
+            elif isinstance(outcome, Wire):
+                outcome.abort("connected after nobody waited any more")
+            if not over.done():
+                over.set_result(None)
+
+        JoinedConnection.create_connection(
+            [connection_parameters(self._settings, host, port, self._name)], on_done, custom_ioloop=loop
+        )
+        try:
+            async with asyncio.timeout(self._attempt_timeout_s):
+                outcome = await opened
+        except (TimeoutError, asyncio.CancelledError) as error:
+            _abort_unwanted(opened)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return "no answer in time"
+        if isinstance(outcome, Wire):
+            return outcome
+        if (refusal := handshake_refusal(outcome)) is not None:
+            raise self._refused(_node(host, port), refusal) from outcome
+        return connect_reason(outcome)
+
+    def _refused(self, node: str, words: str) -> BrokerRefused:
+        settings = self._settings
+        if "vhost" in words:
+            return BrokerRefused(
+                f"RabbitMQ at {node} refuses user {settings.username!r} on vhost {settings.vhost!r}: {words}",
+                remedy="correct CRAWL_RABBITMQ_VHOST, or rabbitmqctl add_vhost and set_permissions",
+            )
+        return BrokerRefused(
+            f"RabbitMQ at {node} refuses user {settings.username!r}: {words}",
+            remedy="correct CRAWL_RABBITMQ_USERNAME and CRAWL_RABBITMQ_PASSWORD "
+            "(the user guest may connect from the broker's own machine only)",
+        )
+
+
+def connection_parameters(settings: Connection, host: str, port: int, name: str) -> pika.ConnectionParameters:
+    """One attempt at one node. The broker's own heartbeat proposal is overridden."""
+    return pika.ConnectionParameters(
+        host=host,
+        port=port,
+        virtual_host=settings.vhost,
+        credentials=pika.PlainCredentials(settings.username, settings.password.get_secret_value()),
+        heartbeat=settings.heartbeat_s,
+        socket_timeout=settings.connect_timeout_s,
+        stack_timeout=settings.handshake_timeout_s,
+        connection_attempts=1,
+        ssl_options=_tls(settings, host),
+        client_properties={"connection_name": name},
+    )
+
+
+def connection_name(command: str, purpose: str) -> str:
+    """``<command>/<host>/<pid>/<purpose>``, so that an operator finds the process behind a connection."""
+    return f"{command}/{socket.gethostname()}/{os.getpid()}/{purpose}"
+
+
+def shuffled(settings: Connection) -> tuple[tuple[str, int], ...]:
+    """The nodes in an order of this process's own, so that a fleet spreads over the cluster."""
+    nodes = settings.endpoints()
+    return tuple(random.sample(nodes, len(nodes)))
+
+
+def _abort_unwanted(opened: "asyncio.Future[Wire | BaseException]") -> None:
+    """Close a connection that opened in the very moment in which its waiter was cancelled."""
+    if opened.done() and not opened.cancelled() and isinstance(wire := opened.result(), Wire):
+        wire.abort("connected after nobody waited any more")
+
+
+def _tls(settings: Connection, host: str) -> pika.SSLOptions | None:
+    if settings.tls is None:
+        return None
+    context = ssl.create_default_context(cafile=settings.tls.ca_file)
+    if settings.tls.cert_file:
+        context.load_cert_chain(settings.tls.cert_file, settings.tls.key_file)
+    return pika.SSLOptions(context, server_hostname=host)
+
+
+def _unreachable(reasons: dict[str, str]) -> BrokerUnreachable:
+    return BrokerUnreachable(
+        f"no RabbitMQ node answers: {_listed(reasons)}",
+        remedy="start RabbitMQ, or correct connection.nodes in exchanges.yaml (CRAWL_RABBITMQ_NODES)",
+    )
+
+
+def _listed(reasons: dict[str, str]) -> str:
+    return ", ".join(f"{node} ({reason})" for node, reason in reasons.items())
+
+
+def _node(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,1 @@
+"""The commands: parse, build settings, call, return an exit code. Nothing imports them."""

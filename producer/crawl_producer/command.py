@@ -1,0 +1,162 @@
+"""What every command shares at its edge: options, logging, and a clear line and exit code when it fails."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from crawl_dedup.errors import CrawlError
+from crawl_producer.settings import LoadedTopology, load
+
+_new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+# Neither on Windows nor on every Python; asyncio's own loop does the same, only slower.
+with contextlib.suppress(ImportError):
+    from uvloop import new_event_loop as _new_loop
+
+#: What is left of pika's own logging without --debug: our errors say once what its modules say each time.
+_PIKA_LEVELS = {
+    "pika": logging.WARNING,
+    "pika.adapters": logging.CRITICAL,
+    "pika.connection": logging.CRITICAL,
+    "pika.channel": logging.ERROR,
+}
+#: The disk or the quota behind an output is used up.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class ExitCode(IntEnum):
+    """What every command's exit code means; an error's own is its class's ``exit_code``."""
+
+    DONE = 0
+    UNEXPECTED = 1  #: a defect; --debug shows where
+    USAGE = 2  #: wrong options or arguments
+    TOPOLOGY_FILE = 3  #: exchanges.yaml is missing or wrong
+    BROKER_UNREACHABLE = 4
+    BROKER_REFUSED = 5  #: RabbitMQ answers no: credentials, virtual host, permissions
+    REDIS_UNREACHABLE = 6
+    REDIS_REFUSED = 7  #: Redis answers but must not be used: password, version, eviction
+    CRAWL_MISMATCH = 8  #: the crawl was begun under another hash key or canonicaliser
+    UNKNOWN_NAME = 9  #: no such crawl, queue or exchange
+    SOME_REJECTED = 10  #: finished, but some URLs were rejected or unroutable
+    TOPOLOGY_DIFFERS = 11  #: RabbitMQ lacks something or holds it with other arguments
+    OUTPUT_NOT_WRITABLE = 12
+    SPIDER = 13  #: the spider cannot be loaded
+    INTERRUPTED = 130  #: 128 + SIGINT, as shells count
+    PIPE_CLOSED = 141  #: 128 + SIGPIPE: whoever read the output has gone
+
+
+TopologyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--topology",
+        metavar="FILE",
+        help="The topology file. Default: CRAWL_TOPOLOGY, ./exchanges.yaml, the packaged copy.",
+        show_default=False,
+    ),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Log everything, and show tracebacks.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", show_default=False)]
+
+
+def examples(*lines: str) -> str:
+    """The lines as the end of a command's help, broken where they are broken here."""
+    # \b tells click to leave the paragraph as it is.
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def run(
+    program: str,
+    main: Callable[[], Coroutine[Any, Any, int | None]],
+    *,
+    debug: bool = False,
+    log_level: int = logging.WARNING,
+) -> NoReturn:
+    """Run a command's coroutine to its end and leave the process with the right exit code.
+
+    Args:
+        program: the command's name, which its error lines begin with.
+        main: makes the coroutine; it returns an exit code, or None for success.
+        debug: log everything and show tracebacks.
+        log_level: what is logged to stderr without ``debug``.
+
+    Raises:
+        SystemExit: always.
+    """
+    set_up_logging(debug=debug, level=log_level)
+    with reporting(program, debug=debug):
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            code = runner.run(main())
+        if sys.stdout is not None:
+            # A full disk or a closed pipe is met here, where it can be told, not as the interpreter leaves.
+            sys.stdout.flush()
+    raise SystemExit(ExitCode.DONE if code is None else code)
+
+
+def load_or_exit(program: str, option: Path | None, *, debug: bool = False) -> LoadedTopology:
+    """The topology and settings, or the end of the command with exit code 3 and every mistake on stderr."""
+    with reporting(program, debug=debug):
+        return load(option)
+
+
+@contextlib.contextmanager
+def reporting(program: str, *, debug: bool = False) -> Iterator[None]:
+    """Turn what is raised inside into one clear message on stderr and SystemExit with its code."""
+    try:
+        yield
+    except CrawlError as error:
+        _fail(program, str(error), error.remedy, error.exit_code, debug=debug)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise SystemExit(ExitCode.INTERRUPTED) from None
+    except BrokenPipeError:
+        _discard_output()
+        raise SystemExit(ExitCode.PIPE_CLOSED) from None
+    except Exception as error:  # noqa: BLE001  # the last place: a user sees a sentence, not a traceback
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            _discard_output()
+            message = f"the output cannot be written: {error.strerror}"
+            _fail(program, message, "make room, then run it again", ExitCode.OUTPUT_NOT_WRITABLE, debug=debug)
+        message = f"unexpected {type(error).__name__}: {error}"
+        _fail(program, message, "run again with --debug to see where", ExitCode.UNEXPECTED, debug=debug)
+
+
+def set_up_logging(*, debug: bool = False, level: int = logging.WARNING) -> None:
+    """Log to stderr, passwords blotted out; pika's loggers speak only where ours do not tell the same."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else level, handlers=[handler], force=True)
+    for name, quiet in _PIKA_LEVELS.items():
+        # pika's DEBUG is several lines for each frame.
+        logging.getLogger(name).setLevel(logging.INFO if debug else quiet)
+
+
+def redact(text: str) -> str:
+    """``text`` with the password of every ``scheme://user:password@host`` replaced by ``***``."""
+    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def _fail(program: str, message: str, remedy: str, code: int, *, debug: bool) -> NoReturn:
+    lines = [f"{program}: {message}"] + ([f"  remedy: {remedy}"] if remedy else [])
+    if debug:
+        lines.insert(0, traceback.format_exc().rstrip())
+    print(redact("\n".join(lines)), file=sys.stderr)  # noqa: T201  # a command's last word
+    raise SystemExit(code)
+
+
+def _discard_output() -> None:
+    """Point stdout nowhere, so that the interpreter's own flush as it leaves does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

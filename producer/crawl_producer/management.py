@@ -1,0 +1,67 @@
+"""What AMQP cannot tell: unacknowledged messages of each queue, from RabbitMQ's management API.
+
+The plugin may be off or out of reach; then the answer is None and callers show what they have.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crawl_producer.topology import Connection
+
+log = logging.getLogger(__name__)
+
+#: The plugin's default port (https://www.rabbitmq.com/docs/management).
+DEFAULT_PORT = 15672
+#: A status line must not hang on a plugin that is not there.
+TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """One queue's messages: waiting, and handed out but not settled."""
+
+    ready: int
+    unacked: int
+    consumers: int
+
+
+async def queue_counts(connection: Connection) -> Mapping[str, QueueCounts] | None:
+    """Every queue of the vhost by name, or None when the management API cannot be used.
+
+    Args:
+        connection: whose vhost, credentials and address; without one, its first node is asked.
+    """
+    base = str(connection.management or "") or f"http://{connection.endpoints()[0][0]}:{DEFAULT_PORT}"
+    vhost = urllib.parse.quote(connection.vhost, safe="")
+    url = f"{base.rstrip('/')}/api/queues/{vhost}?disable_stats=true&enable_queue_totals=true"
+    credentials = f"{connection.username}:{connection.password.get_secret_value()}".encode()
+    request = urllib.request.Request(  # noqa: S310 - the operator's own address, from configuration
+        url, headers={"Authorization": "Basic " + base64.b64encode(credentials).decode()}
+    )
+    try:
+        body = await asyncio.to_thread(_get, request)
+        return {queue["name"]: _counts(queue) for queue in json.loads(body)}
+    except (OSError, urllib.error.URLError, ValueError, KeyError, TypeError) as error:
+        log.debug("no management API at %s: %s", base, error)
+        return None
+
+
+def _get(request: urllib.request.Request) -> bytes:
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+        body: bytes = response.read()
+    return body
+
+
+def _counts(queue: Mapping[str, object]) -> QueueCounts:
+    def number(key: str) -> int:
+        value = queue.get(key, 0)
+        return value if isinstance(value, int) else 0
+
+    return QueueCounts(number("messages_ready"), number("messages_unacknowledged"), number("consumers"))

@@ -1,0 +1,77 @@
+"""The URL message: what travels through RabbitMQ for one URL, and nothing more.
+
+JSON, because operators read queues. Strict and frozen, because a message is no more trusted than a page.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crawl_producer.errors import MessageInvalid
+
+#: Unknown versions become dead letters, never guesses.
+VERSION: Literal[1] = 1
+#: Bodies above this are refused unread: a URL message is small, and whatever is larger is not one.
+MAX_ENCODED_BYTES = 4096
+#: The longest URL there is room for twice (itself and its parent); also what old browsers accepted.
+MAX_URL_CHARS = 2083
+
+_Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARS, pattern=r"^https?://[!-~]+$")]
+
+
+class UrlMessage(BaseModel):
+    """One URL to fetch, and what is known of it.
+
+    Attributes:
+        v: the version of this form; set by us.
+        crawl: the crawl that it belongs to; set at admission.
+        url: canonical, without fragment or credentials; set at admission.
+        depth: links away from its seed, 0 for a seed; a redirect keeps the depth.
+        root: host of the seed it descends from (scope is "the same host as the seed" by default).
+        parent: the page it was found on, None for a seed (and when both URLs are too long for one message).
+        attempt: fetches begun for it before this message, counted by us: 0 at first, +1 on each retry.
+        redirects: redirects followed since the last link.
+        first_seen_ms: Unix time of admission, milliseconds.
+        not_before_ms: Unix time before which it must not be fetched, milliseconds; None: at once.
+        reason: why it was tried again, for dead letters and operators.
+        status: the HTTP status of the last attempt.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    v: Literal[1] = VERSION
+    crawl: Annotated[str, Field(min_length=1, max_length=200)]
+    url: _Url
+    depth: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    root: Annotated[str, Field(max_length=253)] = ""
+    parent: _Url | None = None
+    attempt: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    redirects: Annotated[int, Field(ge=0, le=1_000)] = 0
+    first_seen_ms: Annotated[int, Field(ge=0, le=1 << 53)] = 0
+    not_before_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+    reason: Annotated[str, Field(max_length=200)] | None = None
+    status: Annotated[int, Field(ge=0, le=999)] | None = None
+
+    def encode(self) -> bytes:
+        """The message's bytes, at most MAX_ENCODED_BYTES; a parent that does not fit is left out."""
+        body = self.model_dump_json(exclude_defaults=True).encode()
+        body = b'{"v":1,' + body[1:]
+        if len(body) > MAX_ENCODED_BYTES and self.parent is not None:
+            return self.model_copy(update={"parent": None}).encode()
+        return body
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """The message of these bytes.
+
+        Raises:
+            MessageInvalid: too large, broken JSON, an unknown version or field; the message is the reason.
+        """
+        if len(body) > MAX_ENCODED_BYTES:
+            raise MessageInvalid(f"message of {len(body)} bytes; at most {MAX_ENCODED_BYTES} are read")
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            raise MessageInvalid(f"{where}: {first['msg']}") from None

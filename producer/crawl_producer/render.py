@@ -1,0 +1,143 @@
+"""A topology for people and other tools: a mermaid picture, definitions to import, a script that does it."""
+
+import json
+import shlex
+from collections.abc import Iterator
+
+from crawl_producer import names
+from crawl_producer.declarations import Binding, Declarations
+from crawl_producer.topology import BindingSpec, Topology
+
+_ENTITIES = {ord(character): f"#{ord(character)};" for character in '"#<>&`'}
+
+_SCRIPT = """\
+#!/bin/sh
+# Makes the topology in RabbitMQ's virtual host {vhost}. Run it where rabbitmqctl reaches a broker node.
+# Running it again is harmless: nothing is deleted, and what exists stays as it is, even where it differs
+# (`crawl-topology plan` tells). The crawler's user then needs no configure permission:
+#   rabbitmqctl set_permissions -p {vhost} {username} '^$' '.*' '.*'
+set -eu
+
+# In braces, so that sh reads all of it first: rabbitmqctl would swallow the rest of a script that comes by pipe.
+{{
+rabbitmqctl list_vhosts name --silent | grep -qxF -- {vhost} || rabbitmqctl add_vhost {vhost}
+
+rabbitmqctl import_definitions <<'DEFINITIONS'
+{definitions}
+DEFINITIONS
+
+rabbitmqctl list_exchanges -p {vhost} name type arguments
+rabbitmqctl list_queues -p {vhost} name type arguments messages_ready messages_unacknowledged
+rabbitmqctl list_bindings -p {vhost} source_name destination_name destination_kind routing_key
+}}
+"""
+
+
+def definitions(wanted: Declarations, vhost: str) -> str:
+    """The JSON that ``rabbitmqctl import_definitions`` and the management API take.
+
+    It names the virtual host (which importing makes if need be) and leaves users and permissions alone.
+
+    Source: https://www.rabbitmq.com/docs/definitions.
+    """
+    durable = {"vhost": vhost, "durable": True, "auto_delete": False}
+    content = {
+        "vhosts": [{"name": vhost}],
+        "exchanges": [
+            {"name": x.name, **durable, "type": x.type, "internal": False, "arguments": dict(x.arguments)}
+            for x in wanted.exchanges
+        ],
+        "queues": [{"name": q.name, **durable, "arguments": dict(q.arguments)} for q in wanted.queues],
+        "bindings": [_binding(binding, vhost) for binding in wanted.bindings],
+    }
+    return json.dumps(content, indent=1)
+
+
+def rabbitmqctl(wanted: Declarations, vhost: str, username: str) -> str:
+    """A shell script that makes the topology without AMQP and then shows it."""
+    quoted = {"vhost": shlex.quote(vhost), "username": shlex.quote(username)}
+    return _SCRIPT.format(definitions=definitions(wanted, vhost), **quoted)
+
+
+def mermaid(topology: Topology) -> str:
+    """A flowchart: crawls publish to exchanges, bindings lead to queues, consumers lead back to the crawl.
+
+    Source: https://mermaid.js.org/syntax/flowchart.html.
+    """
+    return "\n".join(("flowchart LR", *_nodes(topology), *_edges(topology), _plumbing()))
+
+
+def _binding(binding: Binding, vhost: str) -> dict[str, object]:
+    return {
+        "source": binding.source,
+        "vhost": vhost,
+        "destination": binding.destination,
+        "destination_type": "exchange" if binding.to_exchange else "queue",
+        "routing_key": binding.key,
+        "arguments": dict(binding.arguments),
+    }
+
+
+def _nodes(topology: Topology) -> Iterator[str]:
+    for crawl in topology.crawls:
+        yield f'  {_id("c", crawl)}(["crawl {_text(crawl)}"])'
+    for name, exchange in topology.exchanges.items():
+        yield f'  {_id("x", name)}{{{{"{_text(name)}<br>{exchange.type}"}}}}'
+    for name, queue in topology.queues.items():
+        yield f'  {_id("q", name)}["{_text(name)}<br>{queue.type}, group {_text(queue.group)}"]'
+
+
+def _edges(topology: Topology) -> Iterator[str]:
+    yield from _published(topology)
+    for name, exchange in topology.exchanges.items():
+        for binding in exchange.bindings:
+            yield _edge(_id("x", binding.exchange), _label(binding), _id("x", name))
+        if exchange.alternate:
+            yield f"  {_id('x', name)} -. alternate .-> {_id('x', exchange.alternate)}"
+    for name, queue in topology.queues.items():
+        for binding in queue.bindings:
+            yield _edge(_id("x", binding.exchange), _label(binding), _id("q", name))
+        yield f"  {_id('q', name)} -. crawl-consumer .-> {_id('c', queue.crawl)}"
+
+
+def _plumbing() -> str:
+    """What every work queue shares, drawn once instead of once for each queue."""
+    unrouted = _id("x", names.UNROUTED)
+    return f"""\
+  subgraph plumbing ["beside every queue"]
+    ladder["{names.delay_queue(names.DELAYS_MS[0])}<br>… {names.delay_queue(names.DELAYS_MS[-1])}"]
+    redeliver{{{{"{names.REDELIVER}<br>direct"}}}}
+    dead{{{{"{names.DEAD}<br>direct"}}}}
+    {unrouted}{{{{"{names.UNROUTED}<br>fanout"}}}}
+    ladder -- "time is over" --> redeliver -- "the queue's name" --> due["#lt;queue#gt;.due"]
+    dead -- "the queue's name" --> deadq["dead.#lt;queue#gt;"]
+    redeliver & dead -. alternate .-> {unrouted} --> unroutedq["{names.UNROUTED}"]
+  end"""
+
+
+def _published(topology: Topology) -> Iterator[str]:
+    for crawl, spec in topology.crawls.items():
+        start = _id("c", crawl)
+        if spec.seed_key is not None:
+            yield _edge(start, f"seeds: {spec.seed_key}", _id("x", spec.exchange))
+        yield _edge(start, spec.key, _id("x", spec.exchange))
+        for route in spec.routes:
+            yield _edge(start, f"{route.match}: {route.key}", _id("x", route.exchange or spec.exchange))
+
+
+def _edge(start: str, label: str, end: str) -> str:
+    return f'  {start} -- "{_text(label)}" --> {end}' if label else f"  {start} --> {end}"
+
+
+def _label(binding: BindingSpec) -> str:
+    return ", ".join((*filter(None, [binding.key]), *(f"{k}={v}" for k, v in binding.arguments.items())))
+
+
+def _id(kind: str, name: str) -> str:
+    # Letters and digits as they are, everything else by its code, so that no two names share an identifier.
+    return f"{kind}_" + "".join(c if c.isascii() and c.isalnum() else f"_{ord(c)}_" for c in name)
+
+
+def _text(label: str) -> str:
+    """``label`` for use between quotes, where mermaid reads #code; as a character and < as HTML."""
+    return label.translate(_ENTITIES)

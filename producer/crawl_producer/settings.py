@@ -1,0 +1,86 @@
+"""Settings, built once at the edge: flags over environment over exchanges.yaml."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from crawl_producer import topology_file
+from crawl_producer.errors import TopologyInvalid
+from crawl_producer.topology import Topology
+
+_PREFIX = "CRAWL_"
+#: Which field of exchanges.yaml each variable overrides.
+_CONNECTION = {
+    "nodes": "rabbitmq_nodes",
+    "vhost": "rabbitmq_vhost",
+    "username": "rabbitmq_username",
+    "password": "rabbitmq_password",
+    "management": "rabbitmq_management",
+}
+_REDIS = {"url": "redis_url"}
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _split(nodes: object) -> object:
+    return [node.strip() for node in nodes.split(",") if node.strip()] if isinstance(nodes, str) else nodes
+
+
+class Overrides(BaseSettings):
+    """What the environment says: ``CRAWL_`` and the field's name in capitals; empty counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True)
+
+    topology: Path | None = None  #: the file to read instead of ./exchanges.yaml
+    #: host:port, several separated by commas
+    rabbitmq_nodes: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)] = None
+    rabbitmq_vhost: str | None = None
+    rabbitmq_username: str | None = None
+    rabbitmq_password: SecretStr | None = None
+    rabbitmq_management: str | None = None  #: base URL of the management API
+    redis_url: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTopology:
+    """A valid topology, the environment's overrides included, and where it came from."""
+
+    topology: Topology
+    path: Path
+    chosen_by: str
+
+
+def load(option: Path | None = None, overrides: Overrides | None = None) -> LoadedTopology:
+    """Find, read and validate exchanges.yaml and let the environment override its addresses and credentials.
+
+    Args:
+        option: the value of ``--topology``.
+        overrides: what the environment says; None reads it now.
+
+    Raises:
+        TopologyInvalid: no file, a wrong file (one line for each mistake) or a wrong variable, by its name.
+    """
+    given = Overrides() if overrides is None else overrides
+    found = topology_file.find(option, given.topology)
+    topology = topology_file.load(found)
+    update = {
+        "connection": _overridden(topology.connection, _CONNECTION, given),
+        "redis": _overridden(topology.redis, _REDIS, given),
+    }
+    return LoadedTopology(topology.model_copy(update=update), found.path, found.chosen_by)
+
+
+def _overridden(base: _M, variables: dict[str, str], overrides: Overrides) -> _M:
+    values = {field: getattr(overrides, name) for field, name in variables.items()}
+    given = {field: value for field, value in values.items() if value is not None}
+    try:
+        # Through validation: model_copy alone would take anything.
+        return type(base).model_validate({**dict(base), **given})
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        what, _, remedy = detail["msg"].removeprefix("Value error, ").partition("; ")
+        variable = _PREFIX + variables[str(detail["loc"][0])].upper()
+        raise TopologyInvalid(f"{variable}: {what}", remedy=remedy or "correct or unset it") from None

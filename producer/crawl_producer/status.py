@@ -1,0 +1,133 @@
+"""A crawl's status: the ledger's books beside the queues' depths, read at one moment."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from crawl_dedup import LedgerName, Progress
+from crawl_producer import names
+from crawl_producer.broker import Broker
+from crawl_producer.errors import TopologyMissing
+from crawl_producer.management import QueueCounts
+from crawl_producer.topology import Topology
+
+ReadProgress = Callable[[LedgerName], Awaitable[Progress | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """One queue; ``unacked`` is None where the management API cannot be asked."""
+
+    name: str
+    ready: int
+    unacked: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """One crawl and group.
+
+    Attributes:
+        crawl, group: whose books.
+        state: ``not started`` | ``running`` | ``complete``.
+        admitted: URLs ever admitted.
+        done: URLs that ended.
+        outcomes: done URLs by how they ended.
+        counts: discovered, duplicate and filtered links.
+        in_flight: URLs handed to consumers now; None where the management API cannot be asked.
+        waiting: URLs in the group's queues.
+        parked: URLs on the ladder of delays (what is open, and neither waiting nor in flight).
+        dead: dead letters kept.
+        queues: each of the group's queues, with its companion and dead letters.
+    """
+
+    crawl: str
+    group: str
+    state: str
+    admitted: int
+    done: int
+    outcomes: Mapping[str, int]
+    counts: Mapping[str, int]
+    in_flight: int | None
+    waiting: int
+    parked: int | None
+    dead: int
+    queues: tuple[QueueStatus, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was admitted has ended."""
+        return self.state == "complete"
+
+    def as_dict(self) -> dict[str, object]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+async def read(
+    topology: Topology,
+    crawl: str,
+    broker: Broker,
+    progress: ReadProgress,
+    counts: Mapping[str, QueueCounts] | None,
+) -> tuple[GroupStatus, ...]:
+    """The status of each group of a crawl.
+
+    Args:
+        topology: exchanges.yaml.
+        crawl: its name there.
+        broker: asked for ready messages where ``counts`` is None.
+        progress: reads one ledger's books; None when nothing was ever admitted.
+        counts: the management API's queue counts, or None.
+    """
+    return tuple(
+        [
+            _group(
+                crawl,
+                group,
+                await progress(LedgerName(crawl, group)),
+                await _queues(topology, crawl, group, broker, counts),
+            )
+            for group in topology.groups(crawl)
+        ]
+    )
+
+
+async def _queues(
+    topology: Topology, crawl: str, group: str, broker: Broker, counts: Mapping[str, QueueCounts] | None
+) -> Sequence[QueueStatus]:
+    mine = [name for name, queue in topology.queues.items() if (queue.crawl, queue.group) == (crawl, group)]
+    every = [
+        derived for queue in mine for derived in (queue, names.due_queue(queue), names.dead_queue(queue))
+    ]
+    return [await _queue(name, broker, counts) for name in every]
+
+
+async def _queue(name: str, broker: Broker, counts: Mapping[str, QueueCounts] | None) -> QueueStatus:
+    if counts is not None and name in counts:
+        return QueueStatus(name, counts[name].ready, counts[name].unacked)
+    try:
+        return QueueStatus(name, (await broker.depth(name)).ready, None)
+    except TopologyMissing:
+        return QueueStatus(name, 0, None)
+
+
+def _group(crawl: str, group: str, books: Progress | None, queues: Sequence[QueueStatus]) -> GroupStatus:
+    books = books or Progress(admitted=0, open=0, outboxes=0, counts={})
+    work = [queue for queue in queues if not queue.name.startswith(names.dead_queue(""))]
+    waiting = sum(queue.ready for queue in work)
+    unacked = [queue.unacked for queue in work if queue.unacked is not None]
+    in_flight = sum(unacked) if len(unacked) == len(work) else None
+    return GroupStatus(
+        crawl=crawl,
+        group=group,
+        state="complete" if books.complete else "running" if books.admitted else "not started",
+        admitted=books.admitted,
+        done=books.admitted - books.open,
+        outcomes=books.outcomes,
+        counts={k: v for k, v in books.counts.items() if not k.startswith("outcome:")},
+        in_flight=in_flight,
+        waiting=waiting,
+        parked=None if in_flight is None else max(0, books.open - waiting - in_flight),
+        dead=sum(queue.ready for queue in queues if queue not in work),
+        queues=tuple(queues),
+    )

@@ -1,0 +1,169 @@
+"""exchanges.yaml as frozen models: nodes, exchanges, queues and crawls, validated before any connection.
+
+The words are RabbitMQ's own where it has one. Units are in the names. Every model forbids unknown keys, so a
+typing error is found when the file is read, not when URLs are missing.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from crawl_producer.topology_values import (
+    Argument,
+    HttpUrl,
+    Key,
+    Name,
+    Node,
+    Pattern,
+    RedisUrl,
+    host_and_port,
+)
+
+
+class Frozen(BaseModel):
+    """A value: nothing changes it after the file was read, and nothing unknown slips in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tls(Frozen):
+    """TLS to RabbitMQ; paths are PEM files."""
+
+    ca_file: str | None = None  #: None: the system's certificate authorities
+    cert_file: str | None = None  #: a client certificate, where the broker asks for one
+    key_file: str | None = None  #: its key; None: in cert_file as well
+
+    @model_validator(mode="after")
+    def _a_key_needs_its_certificate(self) -> Self:
+        if self.key_file and not self.cert_file:
+            raise ValueError("key_file needs cert_file beside it")
+        return self
+
+
+class Connection(Frozen):
+    """How to reach the cluster. Several nodes: whichever answers serves, and the next one takes over."""
+
+    nodes: tuple[Node, ...] = Field(default=("localhost:5672",), min_length=1)
+    vhost: str = Field(default="/", min_length=1, max_length=255)
+    username: str = "guest"
+    password: SecretStr = SecretStr("guest")
+    tls: Tls | None = None
+    #: base URL of the management API, which knows unacknowledged messages; None: the first node, port 15672
+    management: HttpUrl | None = None
+    heartbeat_s: int = Field(default=20, ge=1, le=600)  #: two missed ones and the connection counts as lost
+    connect_timeout_s: float = Field(default=3, gt=0)  #: per node, TCP only
+    handshake_timeout_s: float = Field(default=6, gt=0)  #: per node, TCP + TLS + AMQP
+    retry_first_s: float = Field(default=0.2, gt=0)  #: pause after a round of all nodes, grows with jitter …
+    retry_max_s: float = Field(default=30, gt=0)  #: … up to this
+    give_up_s: float = Field(default=60, gt=0)  #: without any node for this long, commands end (exit code 4)
+    confirm_window: int = Field(default=500, ge=1)  #: messages published and not yet confirmed
+    confirm_timeout_s: float = Field(default=60, gt=0)
+
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The nodes as (host, port); the port defaults to 5672, or 5671 with TLS."""
+        default = 5671 if self.tls else 5672
+        return tuple(host_and_port(node, default) for node in self.nodes)
+
+
+class Redis(Frozen):
+    """Where the ledger lives."""
+
+    url: RedisUrl = SecretStr("redis://localhost:6379/0")
+
+
+class BindingSpec(Frozen):
+    """A queue (or exchange) receives what its source exchange gets under ``key``."""
+
+    exchange: Name
+    key: Key = ""
+    arguments: dict[str, Argument] = Field(default_factory=dict)  #: for headers exchanges
+
+
+class ExchangeSpec(Frozen):
+    """A durable exchange.
+
+    What it cannot route is returned to its publisher, who keeps the URL and reports it. With an ``alternate``
+    (another exchange of the file, or ``crawl.unrouted``) it goes there instead and counts as routed.
+    """
+
+    type: Literal["direct", "topic", "fanout", "headers"]
+    alternate: Name | None = None
+    bindings: tuple[BindingSpec, ...] = ()  #: exchange-to-exchange
+
+
+class QueueSpec(Frozen):
+    """A durable work queue and, derived from it, its ``.due`` companion and its ``dead.`` letters."""
+
+    crawl: Name
+    group: Name = "main"
+    bindings: tuple[BindingSpec, ...] = Field(min_length=1)
+    type: Literal["quorum", "classic"] = "quorum"
+    delivery_limit: int = Field(default=50, ge=1)  #: redeliveries until the broker dead-letters (quorum only)
+    #: ready messages; when full, publishers are refused, old URLs never dropped
+    max_length: int | None = Field(default=None, ge=1)
+    max_priority: int | None = Field(default=None, ge=1, le=10)  #: classic queues only
+
+    @model_validator(mode="after")
+    def _limits_fit_the_type(self) -> Self:
+        if self.max_priority is not None and self.type != "classic":
+            raise ValueError("max_priority needs type: classic; quorum queues refuse it before RabbitMQ 4.0")
+        if self.type == "classic" and "delivery_limit" in self.model_fields_set:
+            raise ValueError("delivery_limit needs type: quorum; classic queues do not count redeliveries")
+        return self
+
+
+class RouteSpec(Frozen):
+    """URLs that match go to another key (and exchange) than the crawl's own; the first match wins."""
+
+    match: Pattern
+    key: Key
+    exchange: Name | None = None
+
+
+class ScopeSpec(Frozen):
+    """Which links belong to the crawl. Every link that does not is counted by the reason that kept it out."""
+
+    hosts: tuple[str, ...] = ()  #: empty: the host of the seed that a URL descends from
+    any_host: bool = False  #: follow links to every host
+    subdomains: bool = False  #: hosts below an allowed one are allowed too
+    allow: tuple[Pattern, ...] = ()  #: when given, a URL must match one
+    deny: tuple[Pattern, ...] = ()  #: a URL that matches one is out
+    max_depth: int | None = Field(default=None, ge=0)  #: links away from the seed
+    max_pages: int | None = Field(default=None, ge=1)  #: URLs admitted in all
+    max_url_chars: int = Field(default=2083, ge=16, le=2083)
+
+
+class RetrySpec(Frozen):
+    """How often a URL that may yet succeed is tried, and how long between: first x factor^n, with jitter."""
+
+    max_attempts: int = Field(default=4, ge=1)
+    first_delay_s: float = Field(default=5, gt=0)
+    factor: float = Field(default=4, ge=1)
+    max_delay_s: float = Field(default=3600, gt=0)
+
+
+class CrawlSpec(Frozen):
+    """A named job: where its URLs go, what belongs to it, and how much of it is expected."""
+
+    exchange: Name
+    key: Key = ""  #: routing key of found links
+    seed_key: Key | None = None  #: routing key of seeds, where it differs
+    routes: tuple[RouteSpec, ...] = ()
+    scope: ScopeSpec = ScopeSpec()
+    retry: RetrySpec = RetrySpec()
+    expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
+    user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
+
+
+class Topology(Frozen):
+    """The whole of exchanges.yaml."""
+
+    connection: Connection = Connection()
+    redis: Redis = Redis()
+    exchanges: dict[Name, ExchangeSpec]
+    queues: dict[Name, QueueSpec]
+    crawls: dict[Name, CrawlSpec]
+
+    def groups(self, crawl: str) -> tuple[str, ...]:
+        """The groups that crawl ``crawl``, each with its own ledger, in the file's order."""
+        return tuple(dict.fromkeys(q.group for q in self.queues.values() if q.crawl == crawl))

@@ -1,0 +1,78 @@
+"""The scalars of exchanges.yaml: names, keys, patterns and addresses, each refused with what would be right.
+
+No message here repeats an address that was written: it may hold a password.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+#: A short string of AMQP, in bytes.
+MAX_KEY_BYTES = 255
+#: The highest TCP port there is.
+MAX_PORT = 65535
+
+_NODE = re.compile(r"(\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:/@\[\]]+))(:(?P<port>\d{1,5}))?")
+
+
+def _key(key: str) -> str:
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise ValueError(f"too long; a routing key has at most {MAX_KEY_BYTES} bytes")
+    return key
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}; Python's re syntax is used") from None
+    return pattern
+
+
+def _argument(value: object) -> object:
+    if not isinstance(value, str | int):
+        raise ValueError("must be text, a whole number, true or false")  # noqa: TRY004  # pydantic's protocol
+    return value
+
+
+def _node(node: str) -> str:
+    match = _NODE.fullmatch(node)
+    if not match or not 1 <= int(match["port"] or 1) <= MAX_PORT:
+        raise ValueError("no broker node; write host or host:port, without amqp:// or user and password")
+    return node
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    if not re.match(r"(rediss?|unix)://", url.get_secret_value()):
+        raise ValueError("no Redis URL; write redis://host:port/0, rediss:// for TLS, unix:// for a socket")
+    return url
+
+
+def _http_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@]+(/[^\s@]*)?", url):
+        raise ValueError("no management API; write http://host:15672, without user and password")
+    return url.rstrip("/")
+
+
+def host_and_port(node: str, default_port: int) -> tuple[str, int]:
+    """A valid :data:`Node` taken apart; IPv6 addresses lose their brackets."""
+    match = _NODE.fullmatch(node)
+    assert match is not None
+    return match["ipv6"] or match["name"], int(match["port"] or default_port)
+
+
+#: A name in RabbitMQ is at most 255 bytes; ours keep room for the derived ``dead.`` and ``.due``.
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:-]+$")]
+#: A topic pattern or plain routing key.
+Key = Annotated[str, AfterValidator(_key)]
+#: A regular expression, searched (not matched) in canonical URLs.
+Pattern = Annotated[str, AfterValidator(_pattern)]
+#: What AMQP clients agree on in a table of arguments.
+Argument = Annotated[str | int | bool, BeforeValidator(_argument)]
+#: A broker node, ``host`` or ``host:port``; an IPv6 address stands in brackets.
+Node = Annotated[str, AfterValidator(_node)]
+#: Where Redis is, password included.
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+#: The base URL of RabbitMQ's management API.
+HttpUrl = Annotated[str, AfterValidator(_http_url)]

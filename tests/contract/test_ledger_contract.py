@@ -1,0 +1,569 @@
+"""What every ledger promises, tried on both: in memory and in Redis."""
+
+import asyncio
+import inspect
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerName, Outbox, Progress, Verdict
+from ledger_worlds import NAME, memory_world, redis_world
+
+#: Longer than an outbox belongs to its committer alone.
+GRACE_OVER_S = 11.0
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.servers)])
+def new_world(request):
+    if request.param == "memory":
+        return memory_world
+    return partial(redis_world, request.getfixturevalue("fresh_redis"))
+
+
+def in_a_world(story):
+    """Make a test of an async function that takes a world (and perhaps more parameters of the test)."""
+
+    def test(new_world, **parameters):
+        async def play():
+            async with new_world() as world:
+                await story(world, **parameters)
+
+        asyncio.run(play())
+
+    _, *others = inspect.signature(story).parameters.values()
+    world = inspect.Parameter("new_world", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    test.__signature__ = inspect.Signature([world, *others])
+    test.__name__ = story.__name__
+    return test
+
+
+async def living(world, consumer: str, name: LedgerName = NAME) -> Ledger:
+    ledger = await world.ledger(consumer, name)
+    await ledger.heartbeat()
+    return ledger
+
+
+def urls(ledger, *names):
+    return [ledger.fingerprint(f"https://example.org/{name}") for name in names]
+
+
+def links(ledger, *names):
+    return [(url, f"message of {name}".encode()) for url, name in zip(urls(ledger, *names), names, strict=True)]
+
+
+def by_child(outbox: Outbox | None):
+    return dict(outbox.messages) if outbox else None
+
+
+async def seed(ledger, *names) -> None:
+    parent = ledger.seed_parent(" ".join(names).encode())
+    await ledger.commit(Commit(parent, "seeded", links(ledger, *names)))
+    await ledger.finish(parent)
+
+
+# begin
+
+
+@in_a_world
+async def test_an_unknown_url_is_admitted_by_whoever_begins_it(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    assert (await a.begin(url)).verdict is Verdict.GO
+    progress = await a.progress()
+    assert (progress.admitted, progress.open, progress.counts) == (1, 1, {"adopted": 1})
+
+
+@in_a_world
+async def test_beginning_twice_is_the_same_as_once(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    assert [(await a.begin(url)).verdict for _ in range(2)] == [Verdict.GO, Verdict.GO]
+    assert (await a.progress()).admitted == 1
+
+
+@in_a_world
+async def test_a_url_that_somebody_fetches_is_busy_for_the_others(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    begun = await b.begin(url)
+    assert begun.verdict is Verdict.BUSY
+    assert ALIVE_TTL_S * 900 < begun.wait_ms <= ALIVE_TTL_S * 1000
+    await world.passes(ALIVE_TTL_S - 0.1)
+    assert (await b.begin(url)).wait_ms >= 250
+    assert begun.outbox is None
+
+
+@in_a_world
+async def test_a_consumer_that_died_holds_no_lease(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await world.passes(ALIVE_TTL_S)
+    await b.heartbeat()
+    assert (await b.begin(url)).verdict is Verdict.GO
+    await a.heartbeat()
+    assert (await a.begin(url)).verdict is Verdict.BUSY
+
+
+@in_a_world
+async def test_heartbeats_keep_a_lease(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    for _ in range(3):
+        await world.passes(ALIVE_TTL_S - 1)
+        await a.heartbeat()
+        assert (await b.begin(url)).verdict is Verdict.BUSY
+
+
+@in_a_world
+async def test_a_lease_that_a_living_consumer_forgot_ends_by_itself(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await world.passes(LEASE_TTL_S)
+    await a.heartbeat()
+    assert (await b.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_leaving_frees_everything_at_once_and_may_be_repeated(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    first, second = urls(a, "first", "second")
+    await a.begin(first)
+    await a.begin(second)
+    await a.leave()
+    await a.leave()
+    assert (await b.begin(first)).verdict is Verdict.GO
+    assert (await b.begin(second)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_a_released_url_is_free_and_still_open(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await b.release(url)
+    assert (await b.begin(url)).verdict is Verdict.BUSY
+    await a.release(url)
+    await a.release(url)
+    assert (await a.progress()).open == 1
+    assert (await b.begin(url)).verdict is Verdict.GO
+
+
+# commit
+
+
+@in_a_world
+async def test_new_links_are_admitted_and_kept_until_they_are_published(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [page] = urls(a, "page")
+    found = links(a, "x", "y")
+    await a.begin(page)
+    committed = await a.commit(Commit(page, "ok", found))
+    assert committed.outbox == Outbox(page, "ok", tuple(found))
+    assert (committed.admitted, committed.duplicate, committed.over_limit) == (2, 0, 0)
+    again = await a.begin(page)
+    assert again.verdict is Verdict.PUBLISH
+    assert (again.outbox.parent, again.outbox.outcome, by_child(again.outbox)) == (page, "ok", dict(found))
+    assert (await b.begin(page)).verdict is Verdict.BUSY
+    progress = await a.progress()
+    assert (progress.admitted, progress.open, progress.outboxes) == (3, 3, 1)
+    assert not progress.complete
+
+
+@in_a_world
+async def test_the_first_commit_wins_and_a_repeated_one_returns_what_it_left(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [page] = urls(a, "page")
+    found = links(a, "x", "y")
+    await a.commit(Commit(page, "ok", found, {"filtered:depth": 2, "items": 1}))
+    before = await a.progress()
+    for ledger, commit in (
+        (a, Commit(page, "ok", found, {"filtered:depth": 2, "items": 1})),
+        (b, Commit(page, "not_found", links(b, "z"), {"filtered:depth": 7})),
+    ):
+        again = await ledger.commit(commit)
+        assert (again.outbox.outcome, by_child(again.outbox)) == ("ok", dict(found))
+        assert (again.admitted, again.duplicate, again.over_limit) == (0, 0, 0)
+    assert await a.progress() == before
+    assert before.counts == {"adopted": 1, "discovered": 4, "filtered:depth": 2, "items": 1}
+
+
+@in_a_world
+async def test_nothing_new_ends_the_page_in_the_same_step(world):
+    a = await living(world, "a")
+    await seed(a, "page", "known")
+    [page] = urls(a, "page")
+    await a.begin(page)
+    commit = Commit(page, "ok", links(a, "known", "page"), {"filtered:scope": 1})
+    committed = await a.commit(commit)
+    assert (committed.outbox, committed.admitted, committed.duplicate) == (None, 0, 2)
+    before = await a.progress()
+    again = await a.commit(commit)
+    assert (again.outbox, again.admitted, again.duplicate) == (None, 0, 0)
+    assert (await a.begin(page)).verdict is Verdict.DONE
+    assert await a.finish(page)
+    assert await a.progress() == before
+    assert (before.open, before.outboxes, before.outcomes) == (1, 0, {"ok": 1})
+
+
+@in_a_world
+async def test_a_late_commit_of_a_page_that_is_done_admits_nothing(world):
+    a, late = await living(world, "a"), await living(world, "late")
+    [page] = urls(a, "page")
+    await a.commit(Commit(page, "ok"))
+    before = await a.progress()
+    committed = await late.commit(Commit(page, "ok", links(a, "new")))
+    assert committed.outbox is None
+    assert await a.progress() == before
+
+
+@in_a_world
+async def test_what_is_known_already_is_a_duplicate_however_it_is_known(world):
+    a = await living(world, "a")
+    await seed(a, "page", "admitted", "done")
+    page, done = urls(a, "page", "done")
+    await a.commit(Commit(done, "ok"))
+    committed = await a.commit(Commit(page, "ok", links(a, "admitted", "done", "page", "new", "new")))
+    assert by_child(committed.outbox) == dict(links(a, "new"))
+    assert (committed.admitted, committed.duplicate) == (1, 4)
+
+
+@in_a_world
+async def test_messages_come_back_as_they_were_given(world):
+    a = await living(world, "a")
+    page, *children = urls(a, "page", "nul", "empty", "long", "text")
+    bodies = [b"\x00\xff\r\n$5", b"", b"x" * 100_000, "größe".encode()]
+    messages = list(zip(children, bodies, strict=True))
+    await a.commit(Commit(page, "ok", messages))
+    assert by_child((await a.begin(page)).outbox) == dict(messages)
+
+
+@in_a_world
+async def test_a_page_may_have_thousands_of_links(world):
+    a = await living(world, "a")
+    [page] = urls(a, "page")
+    many = links(a, *map(str, range(5000)))
+    committed = await a.commit(Commit(page, "ok", many))
+    assert committed.admitted == 5000
+    assert by_child((await a.begin(page)).outbox) == dict(many)
+    assert await a.finish(page)
+    assert (await a.progress()).open == 5000
+
+
+# finish
+
+
+@in_a_world
+async def test_finish_ends_the_page_once_however_often_it_is_called(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [page] = urls(a, "page")
+    await a.begin(page)
+    await a.commit(Commit(page, "ok", links(a, "x")))
+    assert await a.finish(page)
+    before = await a.progress()
+    assert await a.finish(page)
+    assert await b.finish(page)
+    assert await a.progress() == before
+    assert (before.admitted, before.open, before.outboxes, before.outcomes) == (2, 1, 0, {"ok": 1})
+    assert (await b.begin(page)).verdict is Verdict.DONE
+
+
+@in_a_world
+async def test_finish_says_when_the_commit_is_lost(world):
+    a = await living(world, "a")
+    unknown, begun = urls(a, "unknown", "begun")
+    await a.begin(begun)
+    assert not await a.finish(unknown)
+    assert not await a.finish(begun)
+    assert (await a.begin(begun)).verdict is Verdict.GO
+    assert (await a.progress()).outcomes == {}
+
+
+# seeds
+
+
+@in_a_world
+async def test_a_seed_batch_is_kept_like_links_but_is_no_url_itself(world):
+    seeder = await living(world, "seeder")
+    batch = seeder.seed_parent(b"one two")
+    committed = await seeder.commit(Commit(batch, "seeded", links(seeder, "one", "two")))
+    assert by_child(committed.outbox) == dict(links(seeder, "one", "two"))
+    assert await seeder.finish(batch)
+    assert await seeder.finish(batch)
+    progress = await seeder.progress()
+    assert (progress.admitted, progress.open, progress.outboxes) == (2, 2, 0)
+    assert progress.counts == {"discovered": 2}
+
+
+@in_a_world
+async def test_a_seeder_that_was_killed_and_runs_again_loses_and_doubles_nothing(world):
+    killed, again = await living(world, "killed"), await living(world, "again")
+    batch = killed.seed_parent(b"one two")
+    seeds = Commit(batch, "seeded", links(killed, "one", "two"))
+    await killed.commit(seeds)
+    left = await again.commit(seeds)
+    assert by_child(left.outbox) == dict(seeds.messages)
+    assert await again.finish(batch)
+    third = await again.commit(seeds)
+    assert (third.outbox, third.admitted, third.duplicate) == (None, 0, 2)
+    assert (await again.progress()).admitted == 2
+
+
+# limits and books
+
+
+@in_a_world
+async def test_no_more_urls_are_admitted_than_allowed_whoever_comes_together(world):
+    consumers = [await living(world, f"c{i}") for i in range(5)]
+    commits = [
+        Commit(
+            ledger.seed_parent(b"%d %d" % (i, j)),
+            "seeded",
+            links(ledger, *(f"{i}.{j}.{k}" for k in range(10))),
+            max_admitted=37,
+        )
+        for i, ledger in enumerate(consumers)
+        for j in range(4)
+    ]
+    committed = await asyncio.gather(*(consumers[i // 4].commit(commit) for i, commit in enumerate(commits)))
+    progress = await consumers[0].progress()
+    assert progress.admitted == progress.open == sum(each.admitted for each in committed) == 37
+    assert sum(each.over_limit for each in committed) == progress.counts["filtered:max_pages"] == 200 - 37
+    assert progress.counts["discovered"] == 200
+
+
+@in_a_world
+async def test_at_the_limit_a_known_link_is_still_a_duplicate(world):
+    a = await living(world, "a")
+    await seed(a, "page", "known")
+    [page] = urls(a, "page")
+    committed = await a.commit(Commit(page, "ok", links(a, "new", "known", "page"), max_admitted=2))
+    assert (committed.outbox, committed.duplicate, committed.over_limit) == (None, 2, 1)
+    unlimited = await a.commit(Commit(urls(a, "known")[0], "ok", links(a, "new")))
+    assert unlimited.admitted == 1
+
+
+@in_a_world
+async def test_every_link_is_accounted_for(world):
+    a = await living(world, "a")
+    await seed(a, "0", "1")
+    for page in range(30):
+        [url] = urls(a, str(page))
+        await a.begin(url)
+        found = links(a, *{str(page * k % 47) for k in range(1, 6)})
+        commit = Commit(
+            url, "ok", found, {"filtered:depth": page % 3, "filtered:scheme": 1, "items": 4}, max_admitted=40
+        )
+        if (await a.commit(commit)).outbox:
+            await a.finish(url)
+    progress = await a.progress()
+    counts = Counter(progress.counts)
+    filtered = sum(count for what, count in counts.items() if what.startswith("filtered:"))
+    assert counts["discovered"] + counts["adopted"] == progress.admitted + counts["duplicate"] + filtered
+    assert counts["items"] == 120
+    assert progress.outcomes == {"ok": 30}
+    assert progress.open == progress.admitted - 30
+
+
+@in_a_world
+async def test_a_crawl_is_complete_when_it_has_begun_and_nothing_is_open(world):
+    a = await living(world, "a")
+    assert await a.progress() == Progress(0, 0, 0, {})
+    assert not (await a.progress()).complete
+    await seed(a, "only")
+    assert not (await a.progress()).complete
+    await a.commit(Commit(urls(a, "only")[0], "ok", links(a, "one more")))
+    await a.commit(Commit(urls(a, "one more")[0], "not_found"))
+    assert not (await a.progress()).complete
+    await a.finish(urls(a, "only")[0])
+    progress = await a.progress()
+    assert progress.complete
+    assert progress.outcomes == {"ok": 1, "not_found": 1}
+
+
+@in_a_world
+async def test_two_groups_each_have_a_memory_of_their_own(world):
+    archive = await living(world, "a", LedgerName("mirror", "archive"))
+    linkcheck = await living(world, "a", LedgerName("mirror", "linkcheck"))
+    await archive.commit(Commit(urls(archive, "page")[0], "ok"))
+    assert (await linkcheck.begin(urls(linkcheck, "page")[0])).verdict is Verdict.GO
+    assert (await archive.begin(urls(archive, "page")[0])).verdict is Verdict.DONE
+    assert (await linkcheck.progress()).outcomes == {}
+    assert str(archive.name) == "mirror/archive"
+
+
+# several consumers
+
+
+@in_a_world
+async def test_of_two_that_begin_together_one_goes(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    for url in urls(a, *map(str, range(20))):
+        verdicts = [begun.verdict for begun in await asyncio.gather(a.begin(url), b.begin(url))]
+        assert Counter(verdicts) == {Verdict.GO: 1, Verdict.BUSY: 1}
+
+
+@in_a_world
+async def test_of_two_that_commit_together_one_is_counted(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    for page in range(10):
+        [url] = urls(a, f"page {page}")
+        commit = Commit(url, "ok", links(a, f"x {page}", f"y {page}"))
+        first, second = await asyncio.gather(a.commit(commit), b.commit(commit))
+        assert by_child(first.outbox) == by_child(second.outbox) == dict(commit.messages)
+        assert first.admitted + second.admitted == 2
+        assert await asyncio.gather(a.finish(url), b.finish(url)) == [True, True]
+    progress = await a.progress()
+    assert (progress.admitted, progress.open, progress.outcomes) == (30, 20, {"ok": 10})
+
+
+class Died(Exception):
+    """A consumer's end, between two steps."""
+
+
+async def work(ledger, url, found, broker: Counter, *, dies_after: str = "") -> None:
+    """What a consumer does with a delivery that it may have, until it acknowledges or dies."""
+
+    def survives(step: str) -> None:
+        if step == dies_after:
+            raise Died
+
+    begun = await ledger.begin(url)
+    survives("begin")
+    outbox = begun.outbox
+    if begun.verdict is Verdict.GO:
+        broker["fetched"] += 1
+        outbox = (await ledger.commit(Commit(url, "ok", found))).outbox
+        survives("commit")
+    for _, message in outbox.messages if outbox else ():
+        broker[message] += 1
+        survives("one publish")
+    survives("publish")
+    if outbox:
+        assert await ledger.finish(url)
+    survives("finish")
+
+
+@pytest.mark.parametrize("step", ["begin", "commit", "one publish", "publish", "finish"])
+@in_a_world
+async def test_death_after_any_step_loses_nothing(world, step):
+    a, b = await living(world, "a"), await living(world, "b")
+    await seed(a, "page")
+    [page] = urls(a, "page")
+    found, broker = links(a, "x", "y", "z"), Counter()
+    with pytest.raises(Died):
+        await work(a, page, found, broker, dies_after=step)
+    await world.passes(ALIVE_TTL_S)
+    await b.heartbeat()
+    await work(b, page, found, broker)
+    assert broker["fetched"] == 1
+    assert all(broker[message] in {1, 2} for _, message in found)
+    progress = await b.progress()
+    assert (progress.admitted, progress.open, progress.outboxes, progress.outcomes) == (4, 3, 0, {"ok": 1})
+    assert (await b.begin(page)).verdict is Verdict.DONE
+
+
+@pytest.mark.parametrize("step", ["begin", "commit", "publish", "finish"])
+@in_a_world
+async def test_death_after_any_step_of_a_page_without_new_links_loses_nothing(world, step):
+    a, b = await living(world, "a"), await living(world, "b")
+    [page] = urls(a, "page")
+    broker = Counter()
+    with pytest.raises(Died):
+        await work(a, page, links(a, "page"), broker, dies_after=step)
+    await world.passes(ALIVE_TTL_S)
+    await work(b, page, links(a, "page"), broker)
+    assert broker["fetched"] == 1
+    assert (await b.progress()).complete
+
+
+# the sweep
+
+
+@in_a_world
+async def test_an_outbox_of_a_living_committer_is_no_orphan(world):
+    a, sweeper = await living(world, "a"), await living(world, "sweeper")
+    await a.commit(Commit(urls(a, "page")[0], "ok", links(a, "x")))
+    await a.commit(Commit(a.seed_parent(b"seeds"), "seeded", links(a, "y")))
+    await world.passes(GRACE_OVER_S)
+    await a.heartbeat()
+    assert await sweeper.orphans() == []
+    assert await a.orphans() == []
+
+
+@in_a_world
+async def test_an_outbox_is_an_orphan_once_its_committer_is_gone_and_its_parent_was_not_redelivered(world):
+    a, sweeper = await living(world, "a"), await living(world, "sweeper")
+    [page] = urls(a, "page")
+    await a.commit(Commit(page, "ok", links(a, "x")))
+    await a.leave()
+    assert await sweeper.orphans() == []
+    await world.passes(GRACE_OVER_S)
+    [orphan] = await sweeper.orphans()
+    assert (orphan.parent, orphan.outcome, by_child(orphan)) == (page, "ok", dict(links(a, "x")))
+    assert await sweeper.finish(orphan.parent)
+    assert (await sweeper.begin(page)).verdict is Verdict.DONE
+    assert await sweeper.orphans() == []
+
+
+@in_a_world
+async def test_an_orphan_is_leased_to_the_sweeper_that_got_it(world):
+    a, sweeper, other = [await living(world, name) for name in ("a", "sweeper", "other")]
+    batch = a.seed_parent(b"seeds")
+    await a.commit(Commit(batch, "seeded", links(a, "x")))
+    await world.passes(ALIVE_TTL_S)
+    await sweeper.heartbeat()
+    assert [orphan.parent for orphan in await sweeper.orphans()] == [batch]
+    assert await other.orphans() == []
+    await sweeper.leave()
+    assert [orphan.parent for orphan in await other.orphans()] == [batch]
+
+
+@in_a_world
+async def test_an_orphan_whose_sweeper_never_heard_of_it_comes_back(world):
+    a, sweeper = await living(world, "a"), await living(world, "sweeper")
+    await a.commit(Commit(a.seed_parent(b"seeds"), "seeded", links(a, "x")))
+    await world.passes(ALIVE_TTL_S)
+    await sweeper.heartbeat()
+    lost_answer = await sweeper.orphans()
+    await world.passes(61)
+    await sweeper.heartbeat()
+    assert await sweeper.orphans() == lost_answer
+
+
+@in_a_world
+async def test_orphans_come_oldest_first_and_no_more_than_asked_for(world):
+    a, sweeper = await living(world, "a"), await living(world, "sweeper")
+    batches = [a.seed_parent(b"%d" % i) for i in range(5)]
+    for i, batch in enumerate(batches):
+        await a.commit(Commit(batch, "seeded", links(a, str(i))))
+        await world.passes(1)
+    await world.passes(GRACE_OVER_S)
+    await sweeper.heartbeat()
+    assert [orphan.parent for orphan in await sweeper.orphans(limit=2)] == batches[:2]
+    assert [orphan.parent for orphan in await sweeper.orphans()] == batches[2:]
+
+
+# opening and closing
+
+
+@in_a_world
+async def test_an_open_ledger_lives_and_a_closed_one_holds_nothing(world):
+    b = await living(world, "b")
+    [url] = urls(b, "page")
+    async with await world.ledger("a") as a:
+        assert (await a.begin(url)).verdict is Verdict.GO
+        assert (await b.begin(url)).verdict is Verdict.BUSY
+    assert (await b.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_all_consumers_of_a_crawl_see_the_same_fingerprints(world):
+    a, b = await world.ledger("a"), await world.ledger("b")
+    assert a.fingerprint("https://example.org/") == b.fingerprint("https://example.org/")
+    assert a.seed_parent(b"seeds") == b.seed_parent(b"seeds")
+    assert a.name == b.name == NAME
