@@ -47,11 +47,13 @@ class MemoryWorld:
 class RedisWorld:
     """Ledgers in Redis; instead of its clock, every expiry and commit time is moved back."""
 
-    def __init__(self, redis: BatchedRedis) -> None:
+    def __init__(self, redis: BatchedRedis, expected_urls: int = 1000) -> None:
         self.redis = redis
+        self._expected_urls = expected_urls
 
     async def ledger(self, consumer: str, name: LedgerName = NAME) -> Ledger:
-        return await RedisLedger.open(self.redis, name, consumer=consumer, expected_urls=1000, hash_key=KEY)
+        rules = {"expected_urls": self._expected_urls, "hash_key": KEY}
+        return await RedisLedger.open(self.redis, name, consumer=consumer, **rules)
 
     async def passes(self, seconds: float) -> None:
         passed_ms = int(seconds * 1000)
@@ -63,7 +65,7 @@ class RedisWorld:
                 await self.redis.call("PEXPIRE", key, left_ms - passed_ms)
         outboxes = prefix(NAME) + "outs"
         for parent in await self.redis.call("ZRANGE", outboxes, 0, -1):
-            await self.redis.call("ZINCRBY", outboxes, -passed_ms, parent)
+            await self.redis.call("ZADD", outboxes, "XX", "INCR", -passed_ms, parent)
 
 
 @asynccontextmanager
@@ -73,7 +75,7 @@ async def memory_world() -> AsyncIterator[MemoryWorld]:
 
 
 @asynccontextmanager
-async def redis_world(url: str) -> AsyncIterator[RedisWorld]:
+async def redis_world(url: str, **options: int) -> AsyncIterator[RedisWorld]:
     """A world in the Redis at ``url``."""
     async with await open_redis(url, name="tests") as redis:
-        yield RedisWorld(redis)
+        yield RedisWorld(redis, **options)

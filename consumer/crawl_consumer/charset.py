@@ -23,8 +23,7 @@ _LABELS: Final = {
         "iso-8859-2": "csisolatin2 iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2",
         "iso-8859-3": "csisolatin3 iso-8859-3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3",
         "iso-8859-4": "csisolatin4 iso-8859-4 iso-ir-110 iso8859-4 iso88594 iso_8859-4 iso_8859-4:1988 l4 latin4",
-        "iso-8859-5": "csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso8859-5 iso88595 iso_8859-5"
-        " iso_8859-5:1988",
+        "iso-8859-5": "csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso8859-5 iso88595 iso_8859-5 iso_8859-5:1988",
         "iso-8859-6": "arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6 iso-8859-6-e"
         " iso-8859-6-i iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987",
         "iso-8859-7": "csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso8859-7 iso88597"
@@ -70,6 +69,7 @@ NAMES: Final = frozenset(_LABELS.values())
 _WHITE: Final = b"\t\n\f\r "
 _COMMENT, _COMMENT_END = b"<!--", b"-->"
 _META: Final = re.compile(rb"<meta[\t\n\f\r /]", re.IGNORECASE)
+_CHARSET: Final = re.compile(rb"charset", re.IGNORECASE)
 _TAG: Final = re.compile(rb"</?[a-z][^\t\n\f\r >]*+", re.IGNORECASE)
 _ATTRIBUTE: Final = re.compile(
     rb"""[\t\n\f\r\ /]*+ (?P<name> [^\t\n\f\r\ />] [^\t\n\f\r\ />=]*+ )
@@ -129,15 +129,9 @@ def _prescan(head: bytes) -> str | None:
 
 
 def _late_meta(body: bytes) -> str | None:
-    """The first declaration outside comments that a parser would meet behind the prescan."""
-    for meta in _META.finditer(body, 0, LATE_BYTES):
-        here = meta.start()
-        if body.rfind(_COMMENT, 0, here) > body.rfind(_COMMENT_END, 0, here):
-            continue
-        attributes, end = _attributes(body, meta.end())
-        if end >= 0 and (name := _declared(attributes)):
-            return name
-    return None
+    """What a parser would come upon behind the prescan; most pages that come this far say nothing at all."""
+    head = body[:LATE_BYTES]
+    return _prescan(head) if _CHARSET.search(head) else None
 
 
 def _attributes(markup: bytes, at: int) -> tuple[dict[bytes, bytes], int]:

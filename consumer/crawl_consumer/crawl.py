@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, field
 from operator import add
 
 from crawl_consumer import harvest, successors
-from crawl_consumer.errors import SpiderRaised
+from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
 from crawl_consumer.outcome import Dead, Finish, Retry, Verdict, defect, judge, spider_raised
@@ -137,12 +137,12 @@ class Crawl:
     async def _harvest(
         self, message: UrlMessage, response: Response, verdict: Verdict
     ) -> tuple[Verdict, Harvest]:
-        self.tally.bytes += len(response.body)
+        self.tally.bytes += response.size_bytes
         match verdict:
             case Finish("ok"):
                 try:
                     return verdict, await self._parse(message, response)
-                except SpiderRaised as error:
+                except (SpiderRaised, ItemInvalid) as error:
                     log.warning("%s", error)
                     return spider_raised(str(error)), Harvest()
             case Finish("redirect"):

@@ -49,8 +49,8 @@ class Fingerprinter:
     __slots__ = ("_key", "_unused_bits")
 
     def __init__(self, key: bytes, bucket_bits: int) -> None:
-        if not key:
-            raise ValueError("a fingerprint needs a key")
+        if not 1 <= len(key) <= blake2b.MAX_KEY_SIZE:
+            raise ValueError(f"a hash key has 1 to {blake2b.MAX_KEY_SIZE} bytes, not {len(key)}")
         self._key = key
         self._unused_bits = 64 - bucket_bits
 

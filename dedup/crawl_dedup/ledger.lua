@@ -184,8 +184,13 @@ local function orphans(keys, args)
   for _, parent in ipairs(old) do
     if #found > limit then break end
     if not living_holder(books, parent) then
-      redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', SWEEP_LEASE_MS)
-      found[#found + 1] = {parent, redis.call('HGETALL', books .. 'out:' .. parent)}
+      local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
+      if #outbox > 0 then
+        redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', SWEEP_LEASE_MS)
+        found[#found + 1] = {parent, outbox}
+      else -- a forgetting that was killed half-way has left the entry behind
+        redis.call('ZREM', books .. 'outs', parent)
+      end
     end
   end
   return found

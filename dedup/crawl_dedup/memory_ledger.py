@@ -136,7 +136,6 @@ class MemoryLedger:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._pulse.stop()
-        await self.leave()
 
     async def begin(self, url: Fingerprint) -> Begun:
         """See :meth:`crawl_dedup.ledger.Ledger.begin`."""

@@ -1,12 +1,15 @@
-"""A consumer's heartbeat: sent again and again for as long as its ledger is open."""
+"""A consumer's heartbeat: sent again and again for as long as its ledger is open, and then withdrawn."""
 
 import asyncio
 import logging
 
-from crawl_dedup.errors import LedgerUnavailable
+from crawl_dedup.errors import DedupError
 from crawl_dedup.ledger import HEARTBEAT_S, Ledger
 
 log = logging.getLogger(__name__)
+
+#: Seconds that closing waits for the ledger. It need not answer: the heartbeat also ends by itself.
+LEAVE_S = 3.0
 
 
 class Pulse:
@@ -26,22 +29,27 @@ class Pulse:
         """Beat once, then go on in the background.
 
         Raises:
-            LedgerUnavailable: the first beat failed.
+            DedupError: the first beat failed.
         """
         await self._ledger.heartbeat()
         self._task = asyncio.create_task(self._beat(), name=f"heartbeat {self._ledger.name}")
 
     async def stop(self) -> None:
-        """End the task; the last beat stays valid until it is withdrawn or expires."""
+        """End the task and leave the ledger; if that fails, the last beat expires by itself."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._ledger.leave()
+        except (DedupError, TimeoutError) as error:
+            log.warning("leaving %s: %s; what we held is free when our heartbeat expires", self._ledger.name, error)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._every_s)
             try:
                 await self._ledger.heartbeat()
-            except LedgerUnavailable as error:
-                log.warning("heartbeat of %s failed: %s; others may take over its URLs", self._ledger.name, error)
+            except DedupError as error:
+                log.warning("heartbeat in %s failed: %s; others may take over our URLs", self._ledger.name, error)

@@ -85,7 +85,7 @@ class BatchedRedis:
         """Send a command that may be executed twice; the future brings its answer (bytes, int, list or None).
 
         Raises:
-            LedgerUnavailable: no answer after all attempts, or no room in Redis.
+            LedgerUnavailable: no answer after all attempts, no room in Redis, or closed.
             LedgerRefused: Redis answered that it will not.
         """
         if self._closed:
@@ -99,7 +99,6 @@ class BatchedRedis:
         """Disconnect; whoever still waits gets LedgerUnavailable."""
         self._writer.cancel()
         await asyncio.wait([self._writer])
-        await self._connection.disconnect(nowait=True)
 
     async def _write(self) -> None:
         try:
@@ -112,6 +111,7 @@ class BatchedRedis:
         finally:
             self._closed = True
             self._give_up(redis_errors.ConnectionError("closed by us"))
+            await self._connection.disconnect(nowait=True)
 
     def _fill_batch(self) -> None:
         room_bytes = MAX_BATCH_BYTES
@@ -129,21 +129,16 @@ class BatchedRedis:
             try:
                 async with asyncio.timeout_at(min(self._loop.time() + ROUND_TRIP_S, give_up_at)):
                     await self._round_trip()
-            except redis_failure.DENIED as error:
-                self._give_up(error)
-            except redis_failure.BROKEN as error:
+            except redis_failure.FAILURES as error:
                 await self._connection.disconnect(nowait=True)
                 if cause is None:
-                    log.warning("Redis at %s: %s; trying again", self.address, str(error) or "no answer")
+                    log.warning("Redis at %s: %s", self.address, str(error) or "no answer")
                 if cause is None or str(error):  # an attempt that was cut short says nothing
                     cause = error
-                if self._loop.time() >= give_up_at:
+                if redis_failure.final(error) or self._loop.time() >= give_up_at:
                     self._give_up(cause)
                 else:
                     await asyncio.sleep(next(pauses))
-            except redis_errors.RedisError as error:
-                await self._connection.disconnect(nowait=True)
-                self._give_up(error)
 
     async def _round_trip(self) -> None:
         connection, sent = self._connection, self._sent
@@ -172,7 +167,7 @@ class BatchedRedis:
             self._sent.append(call)
             return True
         if not call.answer.done():
-            call.answer.set_exception(redis_failure.refused(error, self.address))
+            call.answer.set_exception(redis_failure.ours(error, self.address))
         return False
 
     async def _load_libraries(self) -> None:
@@ -183,14 +178,9 @@ class BatchedRedis:
 
     def _give_up(self, error: Exception) -> None:
         """Fail every call that waits: those behind the batch have waited for the same connection."""
-        ours = redis_failure.unavailable if isinstance(error, redis_failure.BROKEN) else redis_failure.refused
-        if isinstance(error, redis_failure.DENIED):
-            ours = redis_failure.refused
         for call in (*self._sent, *self._waiting):
             if not call.answer.done():
-                failure = ours(error, self.address)
-                failure.__cause__ = error
-                call.answer.set_exception(failure)
+                call.answer.set_exception(redis_failure.ours(error, self.address))
         self._sent.clear()
         self._waiting.clear()
 

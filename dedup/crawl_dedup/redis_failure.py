@@ -10,8 +10,8 @@ from redis import exceptions as redis_errors
 
 from crawl_dedup.errors import DedupError, LedgerRefused, LedgerUnavailable
 
-#: No use in trying again: whoever gives the password must act.
-DENIED: Final = (redis_errors.AuthenticationError, redis_errors.AuthorizationError)
+#: All that a round trip may raise. uvloop reports a transport that has just closed as RuntimeError.
+FAILURES: Final = (redis_errors.RedisError, OSError, RuntimeError)
 #: Answers of a node that is not, or not yet, or no longer, the one to ask.
 ELSEWHERE: Final = (
     redis_errors.ReadOnlyError,
@@ -19,9 +19,9 @@ ELSEWHERE: Final = (
     redis_errors.ClusterDownError,
     redis_errors.TryAgainError,
 )
-#: Reasons to connect and try again. uvloop reports a transport that has just closed as RuntimeError.
-BROKEN: Final = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, RuntimeError, *ELSEWHERE)
 
+_DENIED = (redis_errors.AuthenticationError, redis_errors.AuthorizationError)
+_BROKEN = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, RuntimeError, *ELSEWHERE)
 #: Answers that pass when an operator makes room: disk, replicas, a script that runs too long.
 _NO_ROOM = ("MISCONF", "NOREPLICAS", "BUSY ")
 
@@ -31,22 +31,29 @@ def no_function(error: redis_errors.ResponseError) -> bool:
     return "Function not found" in str(error)
 
 
-def unavailable(error: Exception, address: str) -> LedgerUnavailable:
-    """Redis did not answer, or not this."""
+def final(error: Exception) -> bool:
+    """Whether connecting and trying again is of no use, because somebody must act first."""
+    return isinstance(error, _DENIED) or not isinstance(error, _BROKEN)
+
+
+def ours(error: Exception, address: str) -> DedupError:
+    """Our error for one of redis-py's, with that as its cause."""
+    translated = _translated(error, address)
+    translated.__cause__ = error
+    return translated
+
+
+def _translated(error: Exception, address: str) -> DedupError:
     reason = str(error) or "no answer in time"
-    return LedgerUnavailable(
-        f"Redis at {address} is unavailable: {reason}",
-        remedy="start Redis, or set CRAWL_REDIS_URL to where it is",
-    )
-
-
-def refused(error: Exception, address: str) -> DedupError:
-    """Redis answered with this error."""
-    reason = str(error)
-    if isinstance(error, DENIED):
+    if isinstance(error, _DENIED):
         return LedgerRefused(
             f"Redis at {address} refuses the login: {reason}",
             remedy="set user and password in CRAWL_REDIS_URL: redis://user:password@host:port/0",
+        )
+    if isinstance(error, _BROKEN):
+        return LedgerUnavailable(
+            f"Redis at {address} is unavailable: {reason}",
+            remedy="start Redis, or set CRAWL_REDIS_URL to where it is",
         )
     if isinstance(error, redis_errors.NoPermissionError):
         return LedgerRefused(

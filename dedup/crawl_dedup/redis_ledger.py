@@ -95,7 +95,6 @@ class RedisLedger:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._pulse.stop()
-        await self.leave()
 
     async def begin(self, url: Fingerprint) -> Begun:
         """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
@@ -112,17 +111,8 @@ class RedisLedger:
 
     async def commit(self, commit: Commit) -> Committed:
         """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
-        words: list[str | bytes | int] = [
-            *("FCALL", "ledger1_commit", 1, self._books),
-            *(
-                commit.parent,
-                self._consumer,
-                _LEASE_MS,
-                commit.outcome,
-                commit.max_admitted,
-                len(commit.counts),
-            ),
-        ]
+        words: list[str | bytes | int] = ["FCALL", "ledger1_commit", 1, self._books]
+        words += (commit.parent, self._consumer, _LEASE_MS, commit.outcome, commit.max_admitted, len(commit.counts))
         for count in commit.counts.items():
             words += count
         for message in commit.messages:
@@ -157,7 +147,7 @@ class RedisLedger:
         """
         mine = self.pinned
         answer = await self._redis.call(
-            *("FCALL", "ledger1_heartbeat", 1, self._books, *mine.encode(), self._consumer, _ALIVE_MS)
+            "FCALL", "ledger1_heartbeat", 1, self._books, *mine.encode(), self._consumer, _ALIVE_MS
         )
         theirs = pin.Pin.decode(answer)
         pin.agree(self._name, theirs, canonicaliser=mine.canonicaliser, hash_key=mine.hash_key)
@@ -193,7 +183,7 @@ async def ledger_names(redis: BatchedRedis) -> list[LedgerName]:
         cursor, keys = await redis.call(
             "SCAN", cursor, "MATCH", redis_names.META_PATTERN, "COUNT", _SCAN_COUNT, "TYPE", "hash"
         )
-        found.update(name for key in keys if (name := redis_names.ledger_of(key.decode())))
+        found.update(name for key in keys if (name := redis_names.ledger_of(key.decode(errors="replace"))))
         if cursor == b"0":
             return sorted(found, key=str)
 

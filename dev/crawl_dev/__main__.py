@@ -71,7 +71,11 @@ def _restart(asked: argparse.Namespace) -> None:
 
 
 def _ctl(asked: argparse.Namespace) -> None:
-    print(Servers.open(asked.folder).rabbit.ctl(*asked.arguments, node=asked.node - 1), end="")
+    rabbit = Servers.open(asked.folder).rabbit
+    names = [node.name for node in rabbit.nodes]
+    if asked.node not in names:
+        raise ServersError(f"no node {asked.node!r} in {asked.folder}", remedy=f"there are: {', '.join(names)}")
+    print(rabbit.ctl(*asked.arguments, node=names.index(asked.node)), end="")
 
 
 def _guard(asked: argparse.Namespace) -> None:
@@ -90,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start servers and print the environment that leads to them")
     up.set_defaults(run=_up)
-    up.add_argument("--nodes", type=int, default=1, help="RabbitMQ nodes, 0 for none (default: 1)")
+    up.add_argument("--nodes", type=int, choices=range(8), default=1, help="RabbitMQ nodes, 0 for none (default: 1)")
     up.add_argument("--no-redis", dest="redis", action="store_false", help="start no Redis")
     up.add_argument("--folder", type=Path, help="a new folder for their files (default: a temporary one)")
 
@@ -117,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     ctl = commands.add_parser("ctl", help="run rabbitmqctl on a node")
     ctl.set_defaults(run=_ctl)
     ctl.add_argument("folder", type=Path)
-    ctl.add_argument("--node", type=int, default=1, help="which node is asked (default: 1)")
+    ctl.add_argument("--node", default="rabbit1", help="which node is asked (default: rabbit1)")
     ctl.add_argument("arguments", nargs="+", help="behind --, as for rabbitmqctl")
     return parser
 

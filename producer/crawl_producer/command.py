@@ -9,6 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -51,6 +52,8 @@ class ExitCode(IntEnum):
     TOPOLOGY_DIFFERS = 11  #: RabbitMQ lacks something or holds it with other arguments
     OUTPUT_NOT_WRITABLE = 12
     SPIDER = 13  #: the spider cannot be loaded
+    TIMED_OUT = 14  #: the crawl was not complete in the time that was given
+    NOT_SEEDED = 15  #: nothing was ever admitted to the crawl
     INTERRUPTED = 130  #: 128 + SIGINT, as shells count
     PIPE_CLOSED = 141  #: 128 + SIGPIPE: whoever read the output has gone
 
@@ -102,8 +105,14 @@ def run(
     raise SystemExit(ExitCode.DONE if code is None else code)
 
 
-def load_or_exit(program: str, option: Path | None, *, debug: bool = False) -> LoadedTopology:
-    """The topology and settings, or the end of the command with exit code 3 and every mistake on stderr."""
+def load_or_exit(
+    program: str, option: Path | None, *, debug: bool = False, log_level: int = logging.WARNING
+) -> LoadedTopology:
+    """The topology and settings, or the end of the command with exit code 3 and every mistake on stderr.
+
+    Which file was read, and why that one, is logged at INFO. Arguments as in :func:`run`.
+    """
+    set_up_logging(debug=debug, level=log_level)
     with reporting(program, debug=debug):
         return load(option)
 
@@ -113,20 +122,22 @@ def reporting(program: str, *, debug: bool = False) -> Iterator[None]:
     """Turn what is raised inside into one clear message on stderr and SystemExit with its code."""
     try:
         yield
-    except CrawlError as error:
-        _fail(program, str(error), error.remedy, error.exit_code, debug=debug)
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
         raise SystemExit(ExitCode.INTERRUPTED) from None
+    except typer.BadParameter:
+        # typer shows the usage with it, and ends with 2.
+        raise
     except BrokenPipeError:
         _discard_output()
         raise SystemExit(ExitCode.PIPE_CLOSED) from None
     except Exception as error:  # noqa: BLE001  # the last place: a user sees a sentence, not a traceback
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        ending = _ending(_foremost(error))
+        lines = [traceback.format_exc().rstrip()] if debug else []
+        lines += [f"{program}: {ending.message}"] + ([f"  remedy: {ending.remedy}"] if ending.remedy else [])
+        print(redact("\n".join(lines)), file=sys.stderr)  # noqa: T201  # a command's last word
+        if ending.code == ExitCode.OUTPUT_NOT_WRITABLE:
             _discard_output()
-            message = f"the output cannot be written: {error.strerror}"
-            _fail(program, message, "make room, then run it again", ExitCode.OUTPUT_NOT_WRITABLE, debug=debug)
-        message = f"unexpected {type(error).__name__}: {error}"
-        _fail(program, message, "run again with --debug to see where", ExitCode.UNEXPECTED, debug=debug)
+        raise SystemExit(ending.code) from None
 
 
 def set_up_logging(*, debug: bool = False, level: int = logging.WARNING) -> None:
@@ -149,12 +160,30 @@ class _Redacting(logging.Formatter):
         return redact(super().format(record))
 
 
-def _fail(program: str, message: str, remedy: str, code: int, *, debug: bool) -> NoReturn:
-    lines = [f"{program}: {message}"] + ([f"  remedy: {remedy}"] if remedy else [])
-    if debug:
-        lines.insert(0, traceback.format_exc().rstrip())
-    print(redact("\n".join(lines)), file=sys.stderr)  # noqa: T201  # a command's last word
-    raise SystemExit(code)
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What a command says last, and the code it ends with."""
+
+    message: str
+    remedy: str
+    code: int
+
+
+def _ending(error: Exception) -> _Ending:
+    if isinstance(error, CrawlError):
+        return _Ending(str(error), error.remedy, error.exit_code)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        message = f"the output cannot be written: {error.strerror}"
+        return _Ending(message, "make room, then run it again", ExitCode.OUTPUT_NOT_WRITABLE)
+    message = f"unexpected {type(error).__name__}: {error}"
+    return _Ending(message, "run again with --debug to see where", ExitCode.UNEXPECTED)
+
+
+def _foremost(error: Exception) -> Exception:
+    """Of errors that several tasks raised at once the first of ours, else the first."""
+    while isinstance(error, ExceptionGroup):
+        error = (error.subgroup(CrawlError) or error).exceptions[0]
+    return error
 
 
 def _discard_output() -> None:

@@ -25,11 +25,10 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """One queue's messages: waiting, and handed out but not settled."""
+    """One queue's messages, as of RabbitMQ's last tick of five seconds: waiting, and handed out but not settled."""
 
     ready: int
     unacked: int
-    consumers: int
 
 
 async def queue_counts(connection: Connection) -> Mapping[str, QueueCounts] | None:
@@ -64,4 +63,4 @@ def _counts(queue: Mapping[str, object]) -> QueueCounts:
         value = queue.get(key, 0)
         return value if isinstance(value, int) else 0
 
-    return QueueCounts(number("messages_ready"), number("messages_unacknowledged"), number("consumers"))
+    return QueueCounts(number("messages_ready"), number("messages_unacknowledged"))

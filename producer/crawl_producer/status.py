@@ -15,7 +15,11 @@ ReadProgress = Callable[[LedgerName], Awaitable[Progress | None]]
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """One queue; ``unacked`` is None where the management API cannot be asked."""
+    """One queue.
+
+    ``ready`` is of this moment. ``unacked`` is what RabbitMQ last told its management API, up to five
+    seconds ago, and None where that cannot be asked.
+    """
 
     name: str
     ready: int
@@ -75,7 +79,7 @@ async def read(
     Args:
         topology: exchanges.yaml.
         crawl: its name there.
-        broker: asked for ready messages where ``counts`` is None.
+        broker: asked for ready messages.
         progress: reads one ledger's books; None when nothing was ever admitted.
         counts: the management API's queue counts, or None.
     """
@@ -103,10 +107,9 @@ async def _queues(
 
 
 async def _queue(name: str, broker: Broker, counts: Mapping[str, QueueCounts] | None) -> QueueStatus:
-    if counts is not None and name in counts:
-        return QueueStatus(name, counts[name].ready, counts[name].unacked)
+    unacked = counts[name].unacked if counts is not None and name in counts else None
     try:
-        return QueueStatus(name, (await broker.depth(name)).ready, None)
+        return QueueStatus(name, (await broker.depth(name)).ready, unacked)
     except TopologyMissing:
         return QueueStatus(name, 0, None)
 

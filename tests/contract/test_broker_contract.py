@@ -12,9 +12,7 @@ from crawl_producer.errors import PublishRefused, TopologyDrift, TopologyMissing
 from crawl_producer.memory_broker import MemoryBroker
 from crawl_producer.memory_server import MemoryServer
 from crawl_producer.topology import Connection
-
-#: Far above anything that works: a test that waits this long has found a lost message.
-PATIENCE_S = 20
+from polling import PATIENCE_S, until
 
 
 class MemoryWorld:
@@ -114,10 +112,12 @@ def message(body=b"hello", key="k", exchange="x", message_id="m", **headers):
 
 
 async def depth_becomes(broker, queue, depth):
-    """Wait for a depth: acknowledgements have no answer, so the queue's depth follows them a little later."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await broker.depth(queue) != depth:  # noqa: ASYNC110 - a queue tells nobody
-            await asyncio.sleep(0.02)
+    """Acknowledgements have no answer, so a queue's depth follows them a little later."""
+
+    async def become():
+        return await broker.depth(queue) == depth
+
+    await until(become)
 
 
 def test_a_confirmed_message_is_delivered_as_it_was_published(world):
@@ -263,9 +263,11 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room(world):
         assert scene.broker.statistics().nacked == refused
         held = (await scene.broker.depth("small")).ready
         await scene.drained("small", held)
-        async with asyncio.timeout(PATIENCE_S):
-            while await scene.broker.publish_all([message(key="s")]) != [None]:  # noqa: ASYNC110 - nor does it tell
-                await asyncio.sleep(0.05)
+
+        async def accepted():
+            return await scene.broker.publish_all([message(key="s")]) == [None]
+
+        await until(accepted)
 
     play(world, act)
 

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
+import os
 import socket
 import time
 
 import pytest
 import uvloop
 from pydantic import SecretStr
-from tcp_proxy import TcpProxy
 
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.amqp.nodes import NodeWalk
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import BrokerRefused, BrokerUnreachable
 from crawl_producer.topology import Connection
+from polling import until
+from tcp_proxy import TcpProxy
 
 UNKNOWN = "no-such-node.invalid:5672"
 
@@ -35,7 +37,7 @@ def silent_node():
 
 
 @pytest.fixture
-def node(rabbit, fresh_vhost):
+def node(rabbit):
     return f"127.0.0.1:{rabbit.nodes[0].port}"
 
 
@@ -169,6 +171,22 @@ def test_a_connection_that_nobody_waits_for_any_more_is_closed(node, fresh_vhost
     run(work())
 
 
+def test_a_node_that_falls_silent_is_left_for_another(node, fresh_vhost):
+    async def work():
+        port = int(node.rpartition(":")[2])
+        async with TcpProxy(port) as left, TcpProxy(port) as right:
+            nodes = {f"127.0.0.1:{proxy.port}": proxy for proxy in (left, right)}
+            async with AmqpBroker(settings(*nodes, vhost=fresh_vhost, heartbeat_s=1), name="test") as broker:
+                first = broker.statistics().node
+                nodes[first].hold()
+                # Silence counts as death five seconds after a heartbeat was due.
+                await until(lambda: broker.statistics().reconnects == 1)
+                await until(lambda: broker.statistics().node)
+                assert broker.statistics().node != first
+
+    run(work())
+
+
 def test_a_client_that_is_closed_while_it_reconnects_leaves_at_once(node, fresh_vhost):
     async def work():
         async with TcpProxy(int(node.rpartition(":")[2])) as proxy:
@@ -212,6 +230,10 @@ def test_operators_see_who_is_connected(node, rabbit, fresh_vhost):
     listed = uvloop.run(work())
     lines = [line for line in listed.splitlines() if fresh_vhost in line]
     assert len(lines) == 3
-    for purpose in ("crawl-consumer/{}/publish", "crawl-consumer/{}/consume", "crawl-topology/{}/admin"):
-        host, _, purpose = purpose.partition("{}")
-        assert any(f"{host}{socket.gethostname()}/" in line and purpose in line for line in lines)
+    for command, purpose in (
+        ("crawl-consumer", "publish"),
+        ("crawl-consumer", "consume"),
+        ("crawl-topology", "admin"),
+    ):
+        name = f"{command}/{socket.gethostname()}/{os.getpid()}/{purpose}"
+        assert sum(name in line for line in lines) == 1

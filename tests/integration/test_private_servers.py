@@ -115,8 +115,8 @@ def test_servers_end_when_their_owner_is_killed() -> None:
 
 def test_a_server_that_cannot_start_is_reported_with_its_reason(tmp_path: Path) -> None:
     with (
-        pytest.raises(ServersError, match="no-such-setting") as caught,
-        PrivateServers(rabbit_nodes=0, folder=tmp_path, redis_settings={"no-such-setting": "1"}),
+        pytest.raises(ServersError, match="never-ever") as caught,
+        PrivateServers(rabbit_nodes=0, folder=tmp_path, redis_settings={"appendfsync": "never-ever"}),
     ):
         raise AssertionError
     assert str(tmp_path / "redis" / "redis.log") in caught.value.remedy

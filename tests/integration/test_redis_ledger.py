@@ -192,6 +192,10 @@ def test_a_killed_forgetting_can_be_found_and_run_again(fresh_redis):
             await forget(redis, NAME, on_deleted=kill)
         assert await redis.call("EXISTS", meta(NAME)) == 1
         assert await ledger_names(redis) == [NAME]
+        await redis.call("DEL", f"{prefix(NAME)}out:{ledger.seed_parent(b'seeds')}")
+        await redis.call("ZADD", f"{prefix(NAME)}outs", 1, ledger.seed_parent(b"seeds"))
+        assert await ledger.orphans() == []
+        assert (await ledger.progress()).outboxes == 0
         assert await forget(redis, NAME) > 0
         assert await redis.call("DBSIZE") == 0
 

@@ -38,11 +38,14 @@ async def pretender(answers):
             writer.write(answer)
         await reader.read()
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    await asyncio.gather(*serving)
+    try:
+        async with server:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    finally:
+        await asyncio.gather(*serving)
 
 
 def opening_a_pretender(*answers, **options):

@@ -41,9 +41,7 @@ def _cases():
     if not table.exists():
         return pytest.param(_A_FEW, id="built in, for CRAWL_CORPORA is not there")
     cases = [case for case in json.loads(table.read_text(encoding="utf-8")) if isinstance(case, dict)]
-    return pytest.param(
-        [(case["input"], case["base"], case.get("href")) for case in cases], id="of the standard"
-    )
+    return pytest.param([(case["input"], case["base"], case.get("href")) for case in cases], id="of the standard")
 
 
 def _expected(href):

@@ -31,17 +31,14 @@ def test_the_member_does_not_depend_on_the_number_of_buckets_nor_tell_the_bucket
     few, many = Fingerprinter(KEY, 2), Fingerprinter(KEY, 16)
     urls = [f"https://example.org/{i}" for i in range(100)]
     assert [few(url).split(".")[1] for url in urls] == [many(url).split(".")[1] for url in urls]
-    assert [int(few(url).split(".")[0], 16) for url in urls] == [
-        int(many(url).split(".")[0], 16) >> 14 for url in urls
-    ]
+    assert [int(few(url).split(".")[0], 16) for url in urls] == [int(many(url).split(".")[0], 16) >> 14 for url in urls]
 
 
 def test_another_key_gives_other_fingerprints():
-    assert Fingerprinter(KEY, 4)("https://example.org/") != Fingerprinter(KEY[::-1], 4)(
-        "https://example.org/"
-    )
-    with pytest.raises(ValueError, match="key"):
-        Fingerprinter(b"", 4)
+    assert Fingerprinter(KEY, 4)("https://example.org/") != Fingerprinter(KEY[::-1], 4)("https://example.org/")
+    for wrong in (b"", bytes(65)):
+        with pytest.raises(ValueError, match="key"):
+            Fingerprinter(wrong, 4)
 
 
 def test_a_seed_batch_has_a_parent_of_its_own_that_is_no_url():

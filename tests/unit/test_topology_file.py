@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a mistake is one line, as it is for its reader
 """Every mistake in exchanges.yaml is named with file, line, key path and what would be right."""
 
 import dataclasses
@@ -48,53 +49,46 @@ def test_the_packaged_file_is_in_order():
     load(Found(REPOSITORY / "exchanges.yaml", "test"))
 
 
+QUEUE = "    crawl: news"
+CRAWLS = "crawls:"
+Y = "y: {type: direct}"
+CRAWL = "news: {exchange: x,"
+MAPPING = "must be a mapping; write lines of 'key: value', indented, or {key: value}"
+TYPES = "'direct', 'topic', 'fanout' or 'headers'"
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "line"),
+    ("old", "new", "mistake"),
     [
-        ("exchange: x, key: news.front}\ncrawls", "exchange: xx, key: news.front}\ncrawls",
-         "exchanges.yaml:8: queues.news.front.bindings.0.exchange: no exchange is called 'xx'; did you mean 'x'?"),
-        ("    crawl: news", "    crawl: newz",
-         "exchanges.yaml:6: queues.news.front.crawl: no crawl is called 'newz'; did you mean 'news'?"),
-        ("news: {exchange: x,", "news: {exchange: far,",
-         "exchanges.yaml:10: crawls.news.exchange: no exchange is called 'far'; declared exchanges: x, y"),
-        ("    crawl: news", "    crawl: news\n    typ: classic",
-         "exchanges.yaml:7: queues.news.front.typ: unknown key; did you mean 'type'?"),
-        ("crawls:", "wishes: 1\ncrawls:",
-         "exchanges.yaml:9: wishes: unknown key; keys known here: connection, crawls, exchanges, queues, redis"),
-        ("    crawl: news\n", "",
-         "exchanges.yaml:5: queues.news.front.crawl: missing; add 'crawl'"),
-        ("y: {type: direct}", "y: {type: driect}",
-         "exchanges.yaml:3: exchanges.y.type: must be 'direct', 'topic', 'fanout' or 'headers'; did you mean 'direct'?"),
-        ("y: {type: direct}", "404: {type: direct}",
-         "exchanges.yaml:3: exchanges.404: must be text, but YAML reads a number; put it in quotes"),
-        ("y: {type: direct}", "a b: {type: direct}",
-         "exchanges.yaml:3: exchanges.a b: not a name; names are letters, digits and . _ : -"),
-        ("y: {type: direct}", "y: topic",
-         "exchanges.yaml:3: exchanges.y: must be a mapping; write lines of 'key: value', indented, or {key: value}"),
-        ("y: {type: direct}", "y:",
-         "exchanges.yaml:3: exchanges.y: must be a mapping; write lines of 'key: value', indented, or {key: value}"),
-        ("y: {type: direct}", "y: {type: direct}\n  y: {type: fanout}",
-         "exchanges.yaml:4: exchanges.y: the key stands twice; first in line 3; keep one of the two"),
-        ("crawls:", "connection: {heartbeat_s: 0}\ncrawls:",
-         "exchanges.yaml:9: connection.heartbeat_s: must be greater than or equal to 1"),
-        ("crawls:", "connection: {nodes: []}\ncrawls:",
-         "exchanges.yaml:9: connection.nodes: must not be empty; give at least one"),
-        ("crawls:", "connection: {nodes: rabbit1}\ncrawls:",
-         "exchanges.yaml:9: connection.nodes: must be a list; write [a, b], or one line '- a' for each"),
-        ("x, key: news.front}\ncrawls", "x, key: #.front}\n      }\ncrawls",
-         "exchanges.yaml:8: queues.news.front.bindings.0.key: empty; give it a value; one that begins with # or * needs quotes"),
-        ("news: {exchange: x,", "news: {exchange: x, scope: {deny: ['a', '(']},",
-         "exchanges.yaml:10: crawls.news.scope.deny.1: not a regular expression: missing ), unterminated subpattern "
-         "at position 0; Python's re syntax is used"),
-        ("    crawl: news", "    crawl: news\n    max_priority: 3",
-         "exchanges.yaml:5: queues.news.front: max_priority needs type: classic; quorum queues refuse it before RabbitMQ 4.0"),
-        ("    crawl: news", "    crawl: news\n    type: classic\n    delivery_limit: 3",
-         "exchanges.yaml:5: queues.news.front: delivery_limit needs type: quorum; classic queues do not count redeliveries"),
+        ("- {exchange: x,", "- {exchange: xx,", "8: queues.news.front.bindings.0.exchange: no exchange is called 'xx'; did you mean 'x'?"),
+        (QUEUE, "    crawl: newz", "6: queues.news.front.crawl: no crawl is called 'newz'; did you mean 'news'?"),
+        (CRAWL, "news: {exchange: far,", "10: crawls.news.exchange: no exchange is called 'far'; declared exchanges: x, y"),
+        (QUEUE, "    crawl: news\n    typ: classic", "7: queues.news.front.typ: unknown key; did you mean 'type'?"),
+        (CRAWLS, "wishes: 1\ncrawls:", "9: wishes: unknown key; keys known here: connection, crawls, exchanges, queues, redis"),
+        (QUEUE + "\n", "", "5: queues.news.front.crawl: missing; add 'crawl'"),
+        (Y, "y: {type: driect}", f"3: exchanges.y.type: must be {TYPES}; did you mean 'direct'?"),
+        (Y, "y: {type: 7}", f"3: exchanges.y.type: must be {TYPES}; write one of these"),
+        (Y, "404: {type: direct}", "3: exchanges.404: must be text, but YAML reads a number; put it in quotes"),
+        (Y, "a b: {type: direct}", "3: exchanges.a b: not a name; names are letters, digits and . _ : -"),
+        (Y, "y: topic", f"3: exchanges.y: {MAPPING}"),
+        (Y, "y:", f"3: exchanges.y: {MAPPING}"),
+        (Y, Y + "\n  y: {type: fanout}", "4: exchanges.y: the key stands twice; first in line 3; keep one of the two"),
+        (CRAWLS, "connection: {heartbeat_s: 0}\ncrawls:", "9: connection.heartbeat_s: must be greater than or equal to 1"),
+        (CRAWLS, "connection: {nodes: []}\ncrawls:", "9: connection.nodes: must not be empty; give at least one"),
+        (CRAWLS, "connection: {nodes: a}\ncrawls:", "9: connection.nodes: must be a list; write [a, b], or one line '- a' for each"),
+        (CRAWLS, "connection: {tls: {keyfile: x}}\ncrawls:", "9: connection.tls.keyfile: unknown key; did you mean 'key_file'?"),
+        (QUEUE, "    crawl: #news", "6: queues.news.front.crawl: empty; give it a value; one that begins with # or * needs quotes"),
+        (QUEUE, "    crawl: [a]", "6: queues.news.front.crawl: must be text, not a list; write one value"),
+        (CRAWL, CRAWL + " scope: {deny: [a, '(']},", "10: crawls.news.scope.deny.1: not a regular expression: missing ), unterminated subpattern at position 0; Python's re syntax is used"),
+        (QUEUE, QUEUE + "\n    max_priority: 3", "5: queues.news.front: max_priority needs type: classic; quorum queues refuse it before RabbitMQ 4.0"),
+        (QUEUE, QUEUE + "\n    type: classic\n    delivery_limit: 3", "5: queues.news.front: delivery_limit needs type: quorum; classic queues do not count redeliveries"),
+        ("key: news.front}\nc", "key: news.front, arguments: {a: 1.5}}\nc", "8: queues.news.front.bindings.0.arguments.a: must be text, a whole number, true or false"),
+        ("key: news.front}\nc", f"key: {'n' * 256}}}\nc", "8: queues.news.front.bindings.0.key: too long; a routing key has at most 255 bytes"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_where_it_is_with_what_would_be_right(old, new, line):
+def test_a_mistake_is_named_where_it_is_with_what_would_be_right(old, new, mistake):
     # What follows from it (a crawl that no queue serves any more) may come after it.
-    assert mistakes(changed(old, new))[0] == line
+    assert mistakes(changed(old, new))[0] == f"exchanges.yaml:{mistake}"
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file():
@@ -159,8 +153,8 @@ def test_a_crawl_without_a_queue_is_a_mistake():
 
 
 def test_a_key_that_also_reaches_another_crawls_queue_is_a_mistake():
-    other = "  other: {crawl: docs, bindings: [{exchange: x, key: 'news.#'}, {exchange: y, key: d}]}\ncrawls:\n  docs: {exchange: y, key: d}"
-    (line,) = mistakes(changed("crawls:", other))
+    queue = "  other: {crawl: docs, bindings: [{exchange: x, key: 'news.#'}, {exchange: y, key: d}]}"
+    (line,) = mistakes(changed("crawls:", f"{queue}\ncrawls:\n  docs: {{exchange: y, key: d}}"))
     assert "crawls.news.key: the key 'news.front' also reaches 'other', a queue of crawl 'docs'" in line
 
 
@@ -229,7 +223,7 @@ def test_what_may_be_a_password_is_never_repeated(section):
 def test_a_file_that_is_no_topology_is_refused(tmp_path, content):
     path = tmp_path / "exchanges.yaml"
     path.write_bytes(content)
-    with pytest.raises(TopologyInvalid, match="exchanges.yaml"):
+    with pytest.raises(TopologyInvalid, match=r"exchanges\.yaml"):
         load(Found(path, "test"))
 
 

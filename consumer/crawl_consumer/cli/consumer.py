@@ -21,13 +21,20 @@ from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
 from crawl_consumer.worker import Worker
 from crawl_dedup import BatchedRedis, LedgerName, Progress, read_progress
 from crawl_producer import opening
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, load_or_exit, run
+from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
 from crawl_producer.topology import Topology
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "crawl-consumer --queue 'news.*' --output news/",
+        "crawl-consumer --queue docs.pages --processes 2 --until-done --output pages.jsonl",
+        "crawl-consumer --queue 'news.#' --queue docs.pages --concurrency 64",
+        "crawl-consumer --queue docs.pages --spider my_spiders:Titles --output - | jq .title",
+    )
+)
 def consume(
     queue: Annotated[
         list[str],
@@ -42,14 +49,10 @@ def consume(
     concurrency: Annotated[
         int, typer.Option(min=1, max=1000, help="URLs worked on at once, in each process.")
     ] = DEFAULT_CONCURRENCY,
-    processes: Annotated[
-        int, typer.Option(min=1, max=256, help="Processes; a dead one is started again.")
-    ] = 1,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Processes; a dead one is started again.")] = 1,
     spider: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False
-        ),
+        typer.Option(metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False),
     ] = None,
     output: Annotated[
         str | None,
@@ -67,9 +70,7 @@ def consume(
     shutdown: Annotated[
         float, typer.Option(min=0, help="Seconds that work in flight may take after a signal.")
     ] = DEFAULT_SHUTDOWN_S,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)
-    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)] = False,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     as_json: JsonOption = False,
     topology: TopologyOption = None,
@@ -80,17 +81,10 @@ def consume(
     A message is acknowledged when its links are confirmed and its items are on disk, so a consumer may be
     killed at any time. The first SIGTERM or Ctrl-C finishes what is in flight, the second leaves at once.
 
-    \b
-    Examples:
-      crawl-consumer --queue 'news.*' --output news/
-      crawl-consumer --queue docs.pages --processes 2 --until-done --output pages.jsonl
-      crawl-consumer --queue 'news.#' --queue docs.pages --concurrency 64
-      crawl-consumer --queue docs.pages --spider my_spiders:Titles --output - | jq .title
-
-    \b
     Exit codes: 0 done or stopped, 4 and 5 RabbitMQ, 6 and 7 Redis, 9 no such queue, 12 output, 13 spider.
     """
-    loaded = load_or_exit(PROGRAM, topology, debug=debug)
+    log_level = logging.WARNING if quiet or supervised else logging.INFO
+    loaded = load_or_exit(PROGRAM, topology, debug=debug, log_level=log_level)
 
     async def main() -> int:
         settings = ConsumerSettings(
@@ -108,7 +102,7 @@ def consume(
             print(json.dumps(asdict(tally)), file=sys.stderr if output == "-" else sys.stdout)
         return ExitCode.DONE
 
-    run(PROGRAM, main, debug=debug, log_level=logging.WARNING if quiet or supervised else logging.INFO)
+    run(PROGRAM, main, debug=debug, log_level=log_level)
 
 
 async def _work(settings: ConsumerSettings, topology: Topology, *, quiet: bool, supervised: bool) -> Tally:

@@ -10,7 +10,7 @@ from rich.console import Console
 from crawl_dedup import BatchedRedis, LedgerName, forget, read_progress
 from crawl_producer import names, opening
 from crawl_producer.amqp import open_admin
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, load_or_exit, run
+from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
 from crawl_producer.errors import TopologyMissing
 from crawl_producer.topology import Topology
 
@@ -19,7 +19,12 @@ PROGRAM = "crawl-forget"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "crawl-forget docs",
+        "crawl-forget docs --purge-queues --yes --json",
+    )
+)
 def forget_crawl(
     crawl: Annotated[str, typer.Argument(help="The crawl to forget.", show_default=False)],
     *,
@@ -35,11 +40,6 @@ def forget_crawl(
 
     Queues keep their messages unless --purge-queues is given; URLs found there later are crawled anew.
     Dead letters are kept either way.
-
-    \b
-    Examples:
-      crawl-forget docs
-      crawl-forget docs --purge-queues --yes --json
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
 

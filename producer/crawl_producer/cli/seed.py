@@ -16,7 +16,7 @@ from crawl_dedup import Fingerprinter
 from crawl_producer import opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, load_or_exit, run
+from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
 from crawl_producer.errors import OutputNotWritable, UnknownName, Unroutable
 from crawl_producer.reach import keys_bound, queues_reached
 from crawl_producer.routing import Router
@@ -29,7 +29,14 @@ PROGRAM = "crawl-seed"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "crawl-seed --crawl docs https://docs.python.org/3/",
+        "crawl-seed --crawl news --file urls.txt.gz --rejected bad.jsonl",
+        "zcat urls.gz | crawl-seed --crawl news --json",
+        "crawl-seed --crawl news --key news.front https://example.org/politics/",
+    )
+)
 def seed(
     urls: Annotated[list[str] | None, typer.Argument(help="URLs to crawl.", show_default=False)] = None,
     crawl: Annotated[
@@ -51,24 +58,18 @@ def seed(
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(
-            "--key", help="Publish with this routing key, whatever the routes say.", show_default=False
-        ),
+        typer.Option("--key", help="Publish with this routing key, whatever the routes say.", show_default=False),
     ] = None,
     depth: Annotated[
         int,
-        typer.Option(
-            "--depth", min=0, help="Count the URLs as this many links from a seed (see scope.max_depth)."
-        ),
+        typer.Option("--depth", min=0, help="Count the URLs as this many links from a seed (see scope.max_depth)."),
     ] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the URLs; publish nothing.", show_default=False)
     ] = False,
     rejected: Annotated[
         Path | None,
-        typer.Option(
-            "--rejected", help="Write every rejected line to this file, as JSON lines.", show_default=False
-        ),
+        typer.Option("--rejected", help="Write every rejected line to this file, as JSON lines.", show_default=False),
     ] = None,
     as_json: JsonOption = False,
     topology: TopologyOption = None,
@@ -78,14 +79,6 @@ def seed(
 
     Killed and run again with the same input it loses nothing and doubles nothing.
 
-    \b
-    Examples:
-      crawl-seed --crawl docs https://docs.python.org/3/
-      crawl-seed --crawl news --file urls.txt.gz --rejected bad.jsonl
-      zcat urls.gz | crawl-seed --crawl news --json
-      crawl-seed --crawl news --key news.front https://example.org/politics/
-
-    \b
     Exit codes: 0 done, 10 some lines were rejected, 4 and 5 RabbitMQ, 6 and 7 Redis (all: docs/commands.md).
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
@@ -100,9 +93,7 @@ def seed(
             entries, on_progress = stack.enter_context(_input(urls or [], file, quiet=as_json))
             if dry_run:
                 counting = Fingerprinter(b"dry run", 0)
-                seeding = Seeding(
-                    name, None, counting.seed_parent, on_rejected=reject, on_progress=on_progress
-                )
+                seeding = Seeding(name, None, counting.seed_parent, on_rejected=reject, on_progress=on_progress)
                 report = await seeding.run(entries)
             else:
                 report = await _admit(loaded.topology, name, router, entries, depth, reject, on_progress)
@@ -178,9 +169,7 @@ def _bar(file: Path | None, *, quiet: bool) -> Iterator[Callable[[int, SeedRepor
     console = Console(stderr=True)
     size = file.stat().st_size if file is not None and file.is_file() else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
-    ) as progress:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("seeding", total=size)
 
         def show(position: int, report: SeedReport) -> None:
@@ -199,9 +188,7 @@ def _reject_log(path: Path | None) -> Iterator[Callable[[Rejected], None]]:
         with path.open("w", encoding="utf-8") as out:
             yield lambda rejected: print(json.dumps(asdict(rejected)), file=out)
     except OSError as error:
-        raise OutputNotWritable(
-            f"{path}: {error.strerror}", remedy="name a file that can be written"
-        ) from error
+        raise OutputNotWritable(f"{path}: {error.strerror}", remedy="name a file that can be written") from error
 
 
 def _print(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:

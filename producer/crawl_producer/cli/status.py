@@ -19,7 +19,7 @@ from crawl_dedup import BatchedRedis, read_progress
 from crawl_producer import names, opening, status
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, load_or_exit, run
+from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
 from crawl_producer.errors import CrawlTimeout, NotSeeded
 from crawl_producer.management import queue_counts
 from crawl_producer.rate import Rate
@@ -37,18 +37,21 @@ Shown = tuple[GroupStatus, float]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "crawl-status",
+        "crawl-status docs --watch",
+        "crawl-status docs --wait && echo complete",
+        "crawl-status docs --json | jq '.[0].outcomes'",
+    )
+)
 def show(
-    crawls: Annotated[
-        list[str] | None, typer.Argument(help="Crawls; all by default.", show_default=False)
-    ] = None,
+    crawls: Annotated[list[str] | None, typer.Argument(help="Crawls; all by default.", show_default=False)] = None,
     *,
     wait: Annotated[
         bool, typer.Option("--wait", help="Return when the crawls are really complete.", show_default=False)
     ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again every second.", show_default=False)
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second.", show_default=False)] = False,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", min=0, help="Seconds to --wait; then exit 14.", show_default=False),
@@ -59,14 +62,6 @@ def show(
 ) -> None:
     """Show a crawl's books and queues. A crawl is complete exactly when all that was admitted has ended.
 
-    \b
-    Examples:
-      crawl-status
-      crawl-status docs --watch
-      crawl-status docs --wait && echo complete
-      crawl-status docs --json | jq '.[0].outcomes'
-
-    \b
     Exit codes: 0 shown or complete, 14 not complete in time, 15 nothing was ever seeded (with --wait).
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
@@ -89,9 +84,7 @@ def show(
 class _Reader:
     """Reads the status of the same crawls again and again, with their rate."""
 
-    def __init__(
-        self, topology: Topology, crawls: Sequence[str], broker: Broker, redis: BatchedRedis
-    ) -> None:
+    def __init__(self, topology: Topology, crawls: Sequence[str], broker: Broker, redis: BatchedRedis) -> None:
         self._topology = topology
         self._crawls = crawls
         self._broker = broker
@@ -105,10 +98,7 @@ class _Reader:
             for crawl in self._crawls
             for group in await status.read(self._topology, crawl, self._broker, self._progress, counts)
         ]
-        return [
-            (group, self._rates[group.crawl, group.group].add(time.monotonic(), group.done))
-            for group in groups
-        ]
+        return [(group, self._rates[group.crawl, group.group].add(time.monotonic(), group.done)) for group in groups]
 
     async def with_rate(self) -> list[Shown]:
         """One reading; where something runs, two, because a rate needs both."""
@@ -128,9 +118,7 @@ async def _reader(topology: Topology, crawls: Sequence[str]) -> AsyncIterator[_R
         yield _Reader(topology, crawls, broker, redis)
 
 
-async def _follow(
-    read: _Reader, console: Console, *, wait: bool, watch: bool, timeout_s: float | None
-) -> list[Shown]:
+async def _follow(read: _Reader, console: Console, *, wait: bool, watch: bool, timeout_s: float | None) -> list[Shown]:
     """Look until complete (``wait``) or interrupted; returns the last look."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     with Live(console=console, auto_refresh=False) if watch else nullcontext() as live:
@@ -146,9 +134,7 @@ async def _follow(
                     remedy=f"crawl-seed --crawl {never[0].crawl} URL",
                 )
             if deadline is not None and time.monotonic() > deadline:
-                raise CrawlTimeout(
-                    f"not complete after {timeout_s:.0f} s", remedy="wait longer, or see crawl-status"
-                )
+                raise CrawlTimeout(f"not complete after {timeout_s:.0f} s", remedy="wait longer, or see crawl-status")
             await asyncio.sleep(LOOK_S)
 
 

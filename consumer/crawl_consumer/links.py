@@ -1,0 +1,70 @@
+"""The links of a parsed page, as they are written there, and the URL that they are relative to."""
+
+import html
+import re
+from collections.abc import Iterable
+from urllib.parse import quote_from_bytes
+
+from lxml import etree
+
+from crawl_dedup.canonical import join
+from crawl_dedup.errors import UrlInvalid
+
+#: What the URL standard takes off both ends of a reference (https://url.spec.whatwg.org/#url-parsing).
+_C0_OR_SPACE = "".join(map(chr, range(0x21)))
+
+#: Comments, scripts and styles are passed over; all alternatives end at the end of the text, so that none
+#: can fail late and make the whole quadratic.
+_LINK_TAG = re.compile(
+    r"""<!--.*?(?:-->|\Z) | <(script|style)\b.*?(?:</\1|\Z)
+    | <(?:a|area)(?=[\s/])(?P<attributes>(?:[^>"']|"[^"]*"|'[^']*')*)""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_HREF = re.compile(
+    r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""", re.IGNORECASE
+)
+
+
+def hrefs(tree: etree._Element) -> list[str]:
+    """The distinct references of ``a`` and ``area`` elements in document order, without fragments, none empty."""
+    return _distinct([element.get("href") for element in tree.iter("a", "area")])
+
+
+def hrefs_of_text(markup: str) -> list[str]:
+    """As :func:`hrefs`, by a look at the tags alone: for markup nested deeper than any parser's tree may be."""
+    attributes = (tag["attributes"] for tag in _LINK_TAG.finditer(markup) if tag["attributes"])
+    found = (_HREF.search(text) for text in attributes)
+    return _distinct(html.unescape(href["double"] or href["single"] or href["bare"] or "") for href in found if href)
+
+
+def base_url(tree: etree._Element, page_url: str) -> str:
+    """What references are relative to: the first ``<base href>`` if it is an http(s) URL, else the page's URL.
+
+    https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url
+    """
+    for base in tree.iter("base"):
+        if (href := base.get("href")) is not None:
+            try:
+                return join(page_url, href)
+            except UrlInvalid:
+                return page_url
+    return page_url
+
+
+def with_encoded_query(href: str, encoding: str) -> str:
+    """A reference whose query holds the bytes that a browser sends: those of the page's own encoding.
+
+    https://url.spec.whatwg.org/#query-state; what the encoding lacks becomes a numeric character reference.
+    """
+    before, mark, query = href.partition("?")
+    return before + mark + "".join(c if c.isascii() else _quoted(c, encoding) for c in query)
+
+
+def _distinct(references: Iterable[str | None]) -> list[str]:
+    found = dict.fromkeys([href.partition("#")[0].strip(_C0_OR_SPACE) for href in references if href])
+    found.pop("", None)
+    return list(found)
+
+
+def _quoted(character: str, encoding: str) -> str:
+    return quote_from_bytes(character.encode(encoding, "xmlcharrefreplace"), safe="")

@@ -1,0 +1,218 @@
+"""A page as a spider sees it: the response, parsed when it is first asked for what only parsing can tell.
+
+Whatever the web sends, nothing here raises because of it: markup that cannot be parsed makes an empty tree.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from lxml import etree
+from parsel import Selector, SelectorList
+
+from crawl_consumer import links
+from crawl_consumer.charset import detect
+from crawl_consumer.response import Response
+from crawl_dedup.canonical import join
+from crawl_dedup.errors import UrlInvalid
+from crawl_producer.message import UrlMessage
+
+#: libxml2 nests at most this deep, even with huge_tree (256 without it), and drops all that follows. Links behind
+#: are then looked for in the markup itself.
+MAX_DEPTH = 2048
+
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+#: How a page without a media type begins
+#: (https://mimesniff.spec.whatwg.org/#rules-for-identifying-an-unknown-mime-type).
+_LOOKS_LIKE_HTML = re.compile(
+    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*+"
+    rb"<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])",
+    re.IGNORECASE,
+)
+#: It is given nothing but UTF-8: in any other encoding libxml2 drops the whole page for one byte that is wrong in
+#: it, without a word. In UTF-8 it puts U+FFFD in the byte's place.
+_PARSER = etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8")
+_TEXT = etree.XPath("//*[not(self::script or self::style or self::title)]/text()", smart_strings=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A spider's wish that this URL be crawled; it may be relative to the page that it is yielded for."""
+
+    url: str
+
+
+class Page:
+    """A fetched page.
+
+    Args:
+        response: what the fetch brought.
+        message: the URL message that it was fetched for.
+
+    Attributes:
+        url: its canonical URL; the base of its links unless it has a ``<base href>``.
+        status: the HTTP status.
+        headers: the response's fields, looked up in any case.
+        body: bytes, decoded from their content coding; empty when they were not downloaded.
+        content_type: the media type in lower case; empty when there was none.
+        size_bytes: length of the body, or what Content-Length announced of one that was not downloaded.
+        depth: links away from its seed.
+        parent: the page it was found on; None for a seed.
+        redirects: redirects since the last link.
+        elapsed_ms: how long the fetch took.
+        fetched_at: Unix time of the fetch, seconds.
+        rejected: references that are no URL to crawl, counted by reason (``scheme``, ``syntax``, …).
+    """
+
+    def __init__(self, response: Response, message: UrlMessage) -> None:
+        self.url = response.url
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.body
+        self.content_type = response.content_type
+        self.size_bytes = response.size_bytes
+        self.elapsed_ms = response.elapsed_ms
+        self.fetched_at = response.fetched_at
+        self.depth = message.depth
+        self.parent = message.parent
+        self.redirects = message.redirects
+        self.rejected: Counter[str] = Counter()
+        self._header_charset = response.header_charset
+        self._resolved: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Page({self.url!r}, status={self.status}, content_type={self.content_type!r}, depth={self.depth})"
+
+    @cached_property
+    def is_html(self) -> bool:
+        """Whether it is to be read as HTML: its media type says so, or there is none and it begins like it."""
+        if self.content_type:
+            return self.content_type in _HTML
+        return _LOOKS_LIKE_HTML.match(self.body) is not None
+
+    @cached_property
+    def encoding(self) -> str:
+        """The character encoding of the body, by a name that Python knows."""
+        return detect(self.body, self._header_charset)
+
+    @property
+    def tree(self) -> etree._Element:
+        """The root element; an empty ``html`` when the page is not HTML, or nothing came out of parsing it."""
+        return self._parsed[0]
+
+    @property
+    def parse_error(self) -> str | None:
+        """Why the tree is empty or cut short, None for any page that a browser would show, however faulty."""
+        return self._parsed[1]
+
+    @cached_property
+    def title(self) -> str | None:
+        """The title, white space collapsed."""
+        element = self.tree.find("head/title")
+        if element is None:
+            element = next(self.tree.iter("title"), None)
+        return None if element is None else " ".join((element.text or "").split())
+
+    @cached_property
+    def text(self) -> str:
+        """What there is to read, without title, scripts and styles; white space collapsed. Plain text as it is."""
+        if not self.is_html:
+            return self.body.decode(self.encoding, "replace")
+        pieces: Any = _TEXT(self.tree)
+        return " ".join(" ".join(pieces).split())
+
+    @cached_property
+    def selector(self) -> Selector:
+        """A parsel selector on the same tree (https://parsel.readthedocs.io/)."""
+        return Selector(root=self.tree, type="html")
+
+    @cached_property
+    def base_url(self) -> str:
+        """What references on this page are relative to."""
+        return links.base_url(self.tree, self.url)
+
+    def css(self, query: str) -> SelectorList[Selector]:
+        """Select by CSS, for example ``page.css("h1::text").getall()``."""
+        return self.selector.css(query)
+
+    def xpath(self, query: str) -> SelectorList[Selector]:
+        """Select by XPath, for example ``page.xpath("//h1/text()").getall()``."""
+        return self.selector.xpath(query)
+
+    def json(self) -> Any:
+        """The body read as JSON.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return json.loads(self.body)
+
+    def links(self) -> list[str]:
+        """The distinct canonical http(s) URLs that the page links to, in document order; see ``rejected``."""
+        return list(self._links)
+
+    def resolve(self, href: str) -> str:
+        """The canonical URL of a reference on this page.
+
+        Raises:
+            UrlInvalid: it is none that could be crawled; the message is the reason, and it was counted.
+        """
+        if href in self._resolved:  # canonical URLs stand for themselves
+            return href
+        if not href.isascii() and not self.encoding.startswith("utf"):
+            href = links.with_encoded_query(href, self.encoding)
+        try:
+            url = join(self.base_url, href)
+        except UrlInvalid as error:
+            self.rejected[str(error)] += 1
+            raise
+        self._resolved.add(url)
+        return url
+
+    def follow(self, href: str) -> Follow:
+        """The wish to crawl a reference on this page.
+
+        Raises:
+            UrlInvalid: see :meth:`resolve`.
+        """
+        return Follow(self.resolve(href))
+
+    @cached_property
+    def _links(self) -> dict[str, None]:
+        found: dict[str, None] = {}
+        references = links.hrefs(self.tree)
+        if self.parse_error:
+            references += links.hrefs_of_text(self._markup().decode("utf-8", "replace"))
+        for href in references:
+            try:
+                found[self.resolve(href)] = None
+            except UrlInvalid:
+                continue
+        return found
+
+    @cached_property
+    def _parsed(self) -> tuple[etree._Element, str | None]:
+        root, error = None, None
+        if self.is_html:
+            root, error = _parse(self._markup())
+        return etree.Element("html") if root is None else root, error
+
+    def _markup(self) -> bytes:
+        if self.encoding == "utf-8" or (self.encoding == "windows-1252" and self.body.isascii()):
+            return self.body
+        return self.body.decode(self.encoding, "replace").encode("utf-8", "replace")
+
+
+def _parse(markup: bytes) -> tuple[etree._Element | None, str | None]:
+    """The root, None when there is no element in it, and what kept the parser from reading to the end."""
+    try:
+        root = etree.fromstring(markup, _PARSER)
+    except etree.LxmlError as error:
+        return None, str(error)
+    last = _PARSER.error_log.last_error
+    if last is not None and last.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+        return root, f"nested deeper than {MAX_DEPTH} elements, the tree ends there"
+    return root, None

@@ -1,0 +1,164 @@
+"""The main job on a real site: Debian's Python manual through nginx, complete, in good and in bad hours."""
+
+import os
+import signal
+from collections import Counter
+from urllib.parse import urljoin
+
+import pytest
+
+from crawl_dev.site import StaticSite, python_docs_root
+from e2e_kit import Commands, reference_walk, wait_until
+
+#: Deliveries that one consumer of these tests works on at once: what a kill may cause to be fetched again.
+CONCURRENCY = 4
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def docs():
+    root = python_docs_root()
+    assert root is not None, "the Python manual is not installed: make servers"
+    with StaticSite(root) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def reference(docs):
+    return reference_walk(docs.url)
+
+
+@pytest.fixture
+def requests(docs, reference):
+    """The URLs that the site was asked for since the test began."""
+    before = len(docs.request_log())
+    return lambda: [urljoin(docs.url, request.path) for request in docs.request_log()[before:]]
+
+
+@pytest.fixture
+def commands(environment, tmp_path):
+    commands = Commands(environment, tmp_path)
+    yield commands
+    print(commands.stop())
+
+
+def seeded(commands, url):
+    commands.run("crawl-topology", "apply")
+    commands.run("crawl-seed", "--crawl", "docs", url)
+
+
+def crawl_to_the_end(commands, consumers):
+    commands.run("crawl-status", "docs", "--wait", "--timeout", "80")
+    for consumer in consumers:
+        assert consumer.wait(30) in {0, -signal.SIGKILL}
+
+
+def assert_complete(commands, reference, fetched, queues, *, refetched_at_most=0):
+    counts = Counter(fetched)
+    assert set(counts) == set(reference)
+    extra = sum(n - 1 for n in counts.values())
+    assert extra <= refetched_at_most, [url for url, n in counts.items() if n > 1]
+    pages = Counter(record["url"] for record in commands.records())
+    assert set(pages) == {url for url, status in reference.items() if status == 200}
+    assert sum(n - 1 for n in pages.values()) <= extra
+    books = commands.status()
+    assert (books["state"], books["admitted"], books["done"]) == ("complete", len(reference), len(reference))
+    assert books["counts"]["discovered"] == sum(
+        n for name, n in books["counts"].items() if name == "duplicate" or name.startswith("filtered:")
+    ) + len(reference)
+    # A quorum queue tells rabbitmqctl its counts every five seconds.
+    wait_until(lambda: not any(q["messages_ready"] or q["messages_unacknowledged"] for q in queues()), "empty queues")
+
+
+@pytest.fixture
+def queues(rabbit, fresh_vhost):
+    return lambda: rabbit.list_queues("name", "messages_ready", "messages_unacknowledged", vhost=fresh_vhost)
+
+
+def test_two_consumers_fetch_every_page_exactly_once(docs, reference, requests, commands, queues):
+    seeded(commands, docs.url)
+    crawl_to_the_end(commands, [commands.consumer(), commands.consumer()])
+    assert len(reference) > 500
+    assert_complete(commands, reference, requests(), queues)
+
+
+def test_sigterm_in_the_middle_costs_nothing(docs, reference, requests, commands, queues):
+    seeded(commands, docs.url)
+    leaver, stayer = (commands.consumer("--concurrency", str(CONCURRENCY)) for _ in range(2))
+    wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
+    leaver.terminate()
+    assert leaver.wait(30) == 0
+    crawl_to_the_end(commands, [stayer])
+    assert_complete(commands, reference, requests(), queues)
+
+
+def test_kill_9_in_the_middle_costs_at_most_what_was_in_flight(docs, reference, requests, commands, queues):
+    seeded(commands, docs.url)
+    victim, stayer = (commands.consumer("--concurrency", str(CONCURRENCY)) for _ in range(2))
+    wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    before = set(requests())
+    crawl_to_the_end(commands, [stayer])
+    assert_complete(commands, reference, requests(), queues, refetched_at_most=CONCURRENCY)
+    refetched = [url for url, n in Counter(requests()).items() if n > 1]
+    assert set(refetched) <= before, "a page that was first fetched after the kill was fetched twice"
+
+
+def test_a_supervisor_replaces_a_killed_process(docs, reference, requests, commands, queues):
+    seeded(commands, docs.url)
+    supervisor = commands.consumer("--concurrency", str(CONCURRENCY), "--processes", "2")
+    wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
+    children = children_of(supervisor.pid)
+    assert len(children) == 2
+    os.kill(children[0], signal.SIGKILL)
+    crawl_to_the_end(commands, [supervisor])
+    assert_complete(commands, reference, requests(), queues, refetched_at_most=CONCURRENCY)
+
+
+def test_children_end_when_their_supervisor_is_killed(docs, requests, commands):
+    seeded(commands, docs.url)
+    supervisor = commands.consumer("--concurrency", "1", "--processes", "2")
+    wait_until(lambda: len(requests()) > 20, "both children to work")
+    children = children_of(supervisor.pid)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    supervisor.wait()
+    wait_until(lambda: not any(alive(child) for child in children), "the children to end")
+
+
+@pytest.mark.parametrize("first", ["127.0.0.1:9", "no-such-node.invalid:5672"], ids=["down", "unresolvable"])
+def test_the_first_node_of_the_list_need_not_be_there(docs, reference, requests, commands, queues, first):
+    commands.environment["CRAWL_RABBITMQ_NODES"] = f"{first},{commands.environment['CRAWL_RABBITMQ_NODES']}"
+    seeded(commands, docs.url)
+    crawl_to_the_end(commands, [commands.consumer(), commands.consumer()])
+    assert_complete(commands, reference, requests(), queues)
+
+
+def test_a_node_of_three_is_killed_in_the_middle(docs, reference, requests, cluster, cluster_vhost, cluster_environment, tmp_path):
+    commands = Commands(cluster_environment, tmp_path)
+    try:
+        seeded(commands, docs.url)
+        consumers = [commands.consumer("--concurrency", str(CONCURRENCY)) for _ in range(2)]
+        wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
+        cluster.nodes[0].kill()
+        crawl_to_the_end(commands, consumers)
+        survivor = lambda: cluster.list_queues(  # noqa: E731 - asks a node that lives
+            "name", "messages_ready", "messages_unacknowledged", vhost=cluster_vhost, node=1
+        )
+        assert_complete(commands, reference, requests(), survivor, refetched_at_most=2 * CONCURRENCY)
+    finally:
+        print(commands.stop())
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(child) for child in children.read().split()]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

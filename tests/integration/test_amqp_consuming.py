@@ -1,0 +1,218 @@
+"""Consuming from a RabbitMQ that loses connections, queues and consumers."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+import uvloop
+
+from crawl_producer.amqp import AmqpBroker, open_admin
+from crawl_producer.broker import Outgoing, QueueDepth
+from crawl_producer.declarations import Binding, Exchange, Queue
+from crawl_producer.errors import TopologyMissing
+from crawl_producer.topology import Connection
+from polling import PATIENCE_S, until
+from tcp_proxy import TcpProxy
+
+
+class Stage:
+    """A queue ``q`` behind exchange ``x``, a client that publishes directly and one that consumes through a proxy."""
+
+    def __init__(self, rabbit, vhost):
+        self.rabbit, self.vhost = rabbit, vhost
+        self.proxy = TcpProxy(rabbit.nodes[0].port)
+        self.inbox = asyncio.Queue()
+
+    def settings(self, port):
+        return Connection(
+            nodes=(f"127.0.0.1:{port}",), vhost=self.vhost, retry_first_s=0.05, retry_max_s=0.5, give_up_s=20
+        )
+
+    async def declare(self):
+        async with open_admin(self.settings(self.rabbit.nodes[0].port)) as admin:
+            await admin.declare(Exchange("x", "direct"))
+            await admin.declare(Queue("q", {"x-queue-type": "quorum", "x-delivery-limit": 10}))
+            await admin.bind(Binding("x", "q", "k"))
+
+    async def next(self):
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.inbox.get()
+
+    async def publish(self, *ids):
+        fates = await self.publisher.publish_all([Outgoing("x", "k", name.encode(), name) for name in ids])
+        assert fates == [None] * len(ids)
+
+
+def play(rabbit, vhost, act):
+    """Run ``act(stage, broker)``; returns the depth of ``q`` after the consumer has left."""
+
+    async def run():
+        async with asyncio.timeout(90):
+            stage = Stage(rabbit, vhost)
+            await stage.declare()
+            direct = AmqpBroker(stage.settings(rabbit.nodes[0].port), name="publisher")
+            async with stage.proxy, direct as stage.publisher:
+                async with AmqpBroker(stage.settings(stage.proxy.port), name="consumer") as broker:
+                    await act(stage, broker)
+                return await stage.publisher.depth("q")
+
+    return uvloop.run(run())
+
+
+def test_a_stale_acknowledgement_is_not_sent_and_the_message_comes_again(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await stage.publish("1", "2", "3")
+        await broker.consume("q", prefetch=2, deliver=stage.inbox.put_nowait)
+        old = [await stage.next() for _ in range(2)]
+        assert old[0].ack()
+        old.append(await stage.next())  # so the acknowledgement has arrived
+        stage.proxy.cut()
+        new = [await stage.next() for _ in range(2)]
+        assert [delivery.stale for delivery in old] == [True] * 3
+        # Sent on the new channel, these would settle the wrong message (tag 2) or close the channel (tag 3).
+        assert [old[1].ack(), old[2].requeue()] == [False, False]
+        assert sorted((delivery.body, delivery.redelivered) for delivery in new) == [(b"2", True), (b"3", True)]
+        assert [delivery.ack() for delivery in new] == [True, True]
+        await stage.publish("4")
+        assert (await stage.next()).ack()
+        statistics = broker.statistics()
+        assert (statistics.acked, statistics.stale_acks, statistics.consumer_cancels) == (4, 2, 0)
+        assert statistics.reconnects == 2  # of the publishing and of the consuming connection
+
+    assert play(rabbit, fresh_vhost, act) == QueueDepth(ready=0, consumers=0)
+
+
+def test_a_queue_that_is_deleted_is_consumed_again_when_it_is_back(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.consume("q", prefetch=3, deliver=stage.inbox.put_nowait)
+        await stage.publish("1")
+        in_hand = await stage.next()
+        await asyncio.to_thread(rabbit.ctl, "--vhost", fresh_vhost, "delete_queue", "q")
+        await until(lambda: broker.statistics().consumer_cancels == 1)
+        with pytest.raises(TopologyMissing):
+            await broker.depth("q")
+        assert in_hand.ack()  # the queue is gone, its channel is not
+        await stage.declare()
+        await stage.publish("2", "3")
+        for body in (b"2", b"3"):
+            delivery = await stage.next()
+            assert delivery.body == body
+            assert delivery.ack()
+        await until(lambda: empty(broker))
+        assert broker.statistics().reconnects == 0
+
+    async def empty(broker):
+        return await broker.depth("q") == QueueDepth(ready=0, consumers=1)
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_a_queue_that_vanishes_with_the_connection_is_consumed_again_when_it_is_back(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.consume("q", prefetch=3, deliver=stage.inbox.put_nowait)
+        await stage.proxy.go()
+        await asyncio.to_thread(rabbit.ctl, "--vhost", fresh_vhost, "delete_queue", "q")
+        await stage.proxy.come()
+        await until(lambda: broker.statistics().reconnects == 2)
+        with pytest.raises(TopologyMissing):
+            await broker.depth("q")
+        await stage.declare()
+        await stage.publish("1")
+        assert (await stage.next()).ack()
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_one_bad_consumer_channel_takes_no_other_down(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.consume("q", prefetch=1, deliver=stage.inbox.put_nowait)
+        for _ in range(2):
+            with pytest.raises(TopologyMissing):
+                await broker.consume("nothing", prefetch=1, deliver=stage.inbox.put_nowait)
+        await stage.publish("1", "2")
+        assert (await stage.next()).ack()
+        assert (await stage.next()).ack()
+        assert broker.statistics().reconnects == 0
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_a_channel_that_the_broker_closes_is_replaced(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.consume("q", prefetch=1, deliver=stage.inbox.put_nowait)
+        await stage.publish("1")
+        delivery = await stage.next()
+        # What a forged tag does: 406, unknown delivery tag.
+        delivery._channel.raw.basic_ack(999)
+        again = await stage.next()
+        assert (again.body, again.redelivered, delivery.stale) == (b"1", True, True)
+        assert again.ack()
+        assert broker.statistics().reconnects == 0
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_a_subscription_that_is_cancelled_while_disconnected_stays_cancelled(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        subscription = await broker.consume("q", prefetch=1, deliver=stage.inbox.put_nowait)
+        await stage.proxy.go()
+        await until(lambda: not broker.statistics().node)
+        await subscription.cancel()
+        await stage.proxy.come()
+        await until(lambda: broker.statistics().reconnects == 2)
+        await stage.publish("1")
+        assert await broker.depth("q") == QueueDepth(ready=1, consumers=0)
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_a_consume_that_is_cancelled_half_way_leaves_no_consumer(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.depth("q")
+        stage.proxy.hold()
+        beginning = asyncio.create_task(broker.consume("q", prefetch=1, deliver=stage.inbox.put_nowait))
+        await asyncio.sleep(0.05)
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        stage.proxy.release()
+        await stage.publish("1")
+        await until(lambda: left(broker))
+        assert stage.inbox.empty()
+
+    async def left(broker):
+        return await broker.depth("q") == QueueDepth(ready=1, consumers=0)
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_unread_ids_and_headers_of_strangers_do_not_break_the_connection(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        rabbit.nodes[0].management.call(
+            "POST",
+            f"exchanges/{fresh_vhost}/x/publish",
+            {
+                "routing_key": "k",
+                "payload": "stranger",
+                "payload_encoding": "string",
+                "properties": {"headers": {"nested": {"list": [1, "two"]}, "ratio": 0.5}},
+            },
+        )
+        await broker.consume("q", prefetch=1, deliver=stage.inbox.put_nowait)
+        delivery = await stage.next()
+        assert (delivery.body, delivery.message_id) == (b"stranger", "")
+        assert delivery.headers["nested"] == {"list": [1, "two"]}
+        assert delivery.ack()
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_operators_see_which_process_consumes(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.consume("q", prefetch=7, deliver=stage.inbox.put_nowait)
+        listed = await asyncio.to_thread(rabbit.ctl, "--vhost", fresh_vhost, "list_consumers")
+        assert f"q@{socket.gethostname()}:{os.getpid()}" in listed
+        assert "\t7\t" in listed
+
+    play(rabbit, fresh_vhost, act)

@@ -1,0 +1,76 @@
+"""The documents against the program: every option, exit code and file that they name is there, and none is missing."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from crawl_consumer.cli import consumer
+from crawl_producer.cli import forget, seed, status, topology
+from crawl_producer.command import ExitCode
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = {
+    "crawl-seed": seed.app,
+    "crawl-topology": topology.app,
+    "crawl-status": status.app,
+    "crawl-forget": forget.app,
+    "crawl-consumer": consumer.app,
+}
+
+
+def section(text, title):
+    return re.split(r"^## ", text.split(f"\n## {title}", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def options(app):
+    command = typer.main.get_command(app)
+    for one in getattr(command, "commands", {"": command}).values():
+        for parameter in one.params:
+            if not getattr(parameter, "hidden", False):
+                yield from (name for name in parameter.opts if name.startswith("-"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_every_command_is_documented(name):
+    text = (ROOT / "docs" / "commands.md").read_text()
+    common = text.split("\n## ", 1)[0]
+    written = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", common + section(text, name)))
+    assert set(options(COMMANDS[name])) <= written | {"--help"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_runnable_examples(name):
+    command = typer.main.get_command(COMMANDS[name])
+    for one in getattr(command, "commands", {"": command}).values():
+        assert one.help
+        assert f"  {name}" in one.epilog
+
+
+def test_every_exit_code_is_documented():
+    table = section((ROOT / "docs" / "commands.md").read_text(), "Exit codes")
+    assert {int(code) for code in re.findall(r"\d+", " ".join(re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)))} == {
+        int(code) for code in ExitCode
+    }
+
+
+def test_the_changelog_tells_of_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/commands.md"])
+def test_links_between_the_documents_lead_somewhere(document):
+    path = ROOT / document
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), f"{document} links to {target}"
+
+
+def test_every_file_that_the_design_names_exists():
+    text = (ROOT / "docs" / "design.md").read_text()
+    named = set(re.findall(r"`((?:crawl_\w+/)?[\w/]+\.(?:py|lua))`", text))
+    sources = {str(p.relative_to(root)) for root in map(ROOT.joinpath, ("dedup", "producer", "consumer")) for p in root.rglob("*.*")}
+    missing = {name for name in named if not any(source == name or source.endswith("/" + name) for source in sources)}
+    assert not missing

@@ -1,0 +1,437 @@
+"""The story of one URL, on the in-memory broker and ledger and a web of a few pages: every outcome, and what follows it."""
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+
+from crawl_consumer.crawl import Crawl, Tools
+from crawl_consumer.errors import ItemInvalid, OutputFailed
+from crawl_consumer.intake import Intake
+from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+from crawl_consumer.settings import ConsumerSettings
+from crawl_consumer.sink import NullSink
+from crawl_consumer.spider import Spider
+from crawl_consumer.worker import Worker
+from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore
+from crawl_producer import names
+from crawl_producer.admission import Admission
+from crawl_producer.broker import Outgoing
+from crawl_producer.derive import declarations
+from crawl_producer.errors import Unroutable
+from crawl_producer.memory_broker import MemoryBroker
+from crawl_producer.message import UrlMessage
+from crawl_producer.plan import apply, plan
+from crawl_producer.routing import Router
+from crawl_producer.seeding import Seeding
+from crawl_producer.seeds import parse
+from crawl_producer.topology import Topology
+
+HOME = "https://site.example/"
+
+
+def html(*hrefs, title="a page"):
+    body = f"<title>{title}</title>" + "".join(f'<a href="{href}">x</a>' for href in hrefs)
+    return 200, {}, body.encode()
+
+
+class SmallWeb:
+    """A fetcher whose web is a dictionary: URL → (status, headers, body), or a failure, or a list of these in turn."""
+
+    def __init__(self, pages):
+        self.pages = pages
+        self.fetched = []
+
+    async def fetch(self, url):
+        self.fetched.append(url)
+        page = self.pages.get(url, (404, {}, b""))
+        if isinstance(page, list):
+            page = page.pop(0) if len(page) > 1 else page[0]
+        if isinstance(page, FailureKind):
+            return FetchFailure(page, "as told", 1.0)
+        if isinstance(page, Exception):
+            raise page
+        status, headers, body = page
+        return Response(url=url, status=status, headers=Headers(headers), body=body, content_type="text/html")
+
+
+class Kept(NullSink):
+    def __init__(self):
+        self.records, self.flushed = [], 0
+
+    def write(self, record):
+        self.records.append(record)
+
+    async def flush(self):
+        self.flushed = len(self.records)
+
+
+def topology(**crawl):
+    return Topology.model_validate(
+        {
+            "exchanges": {"x": {"type": "direct"}},
+            "queues": {"q": {"crawl": "c", "bindings": [{"exchange": "x", "key": "k"}]}},
+            "crawls": {
+                "c": {"exchange": "x", "key": "k", "retry": {"max_attempts": 2, "first_delay_s": 0.01}, **crawl}
+            },
+        }
+    )
+
+
+class World:
+    """A broker, a ledger and a web; consumers come and go."""
+
+    def __init__(self, pages, **crawl):
+        self.topology = topology(**crawl)
+        self.broker = MemoryBroker()
+        self.store = MemoryLedgerStore()
+        self.web = SmallWeb(pages)
+        self.sink = Kept()
+
+    async def __aenter__(self):
+        await self.broker.__aenter__()
+        await apply(await plan(declarations(self.topology), self.broker), self.broker)
+        return self
+
+    async def __aexit__(self, *exc):
+        await self.broker.__aexit__(*exc)
+
+    def ledger(self, consumer):
+        return MemoryLedger(self.store, LedgerName("c"), consumer)
+
+    async def seed(self, *urls):
+        async with self.ledger("seeder") as ledger:
+            admission = Admission([ledger], self.broker, Router(self.topology.crawls["c"]))
+            return await Seeding("c", admission, ledger.seed_parent).run(parse(urls))
+
+    async def crawl(self, consumer="consumer", *, spider=None, concurrency=4, until_done=True, sink=None):
+        spec = self.topology.crawls["c"]
+        broker = MemoryBroker(self.broker.server)
+        async with broker, self.ledger(consumer) as ledger:
+            admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
+            tools = Tools(broker, self.web, spider or Spider(), sink or self.sink)
+            crawl = Crawl("c", spec, ledger=ledger, admission=admission, tools=tools)
+            settings = ConsumerSettings(("q",), concurrency=concurrency, until_done=until_done, shutdown_s=5)
+            async with Intake(broker, ["q"], slots=concurrency) as intake:
+                crawls = {"q": crawl, "q.due": crawl}
+                await Worker(settings, intake=intake, crawls=crawls, broker=broker).run()
+                return crawl.tally
+
+    async def progress(self):
+        return await self.ledger("reader").progress()
+
+    async def dead(self):
+        """Every dead letter, as (reason, headers, body)."""
+        letters = []
+        reader = MemoryBroker(self.broker.server)
+        async with reader:
+            await reader.consume("dead.q", prefetch=100, deliver=letters.append)
+            depth = self.broker.server.queue("dead.q")
+            while depth.ready:
+                await asyncio.sleep(0)
+        return [(d.headers["crawl-reason"], dict(d.headers), d.body) for d in letters]
+
+
+def crawled(pages, *seeds, **options):
+    """Seed, crawl to the end, and return the world, its books and its dead letters."""
+
+    async def main():
+        crawl = {k: options.pop(k) for k in ("scope", "retry", "routes") if k in options}
+        async with World(pages, **crawl) as world:
+            await world.seed(*(seeds or [HOME]))
+            async with asyncio.timeout(20):
+                await world.crawl(**options)
+            assert not world.broker.server.queue("q").ready
+            assert not world.broker.server.queue("q.due").ready
+            return world, await world.progress(), await world.dead()
+
+    return asyncio.run(main())
+
+
+def test_every_page_is_fetched_once_and_the_crawl_ends_by_itself():
+    pages = {HOME: html("/a", "/b", "/a#x"), HOME + "a": html("/", "/b"), HOME + "b": html("/a")}
+    world, books, dead = crawled(pages)
+    assert Counter(world.web.fetched) == dict.fromkeys(pages, 1)
+    assert books.outcomes == {"ok": 3}
+    assert dead == []
+
+
+def test_the_books_balance_to_the_unit():
+    pages = {HOME: html("/a", "https://other.example/", "mailto:x@y", "/gone"), HOME + "a": html("/", "/gone")}
+    _, books, _ = crawled(pages)
+    assert books.counts["discovered"] == 1 + 4 + 2
+    assert {k: v for k, v in books.counts.items() if k.startswith(("filtered", "duplicate"))} == {
+        "duplicate": 2,
+        "filtered:host": 1,
+        "filtered:scheme": 1,
+    }
+    assert books.admitted == 3
+    assert books.outcomes == {"ok": 2, "http_404": 1}
+
+
+def test_a_record_is_kept_for_each_page_with_what_is_known_of_it():
+    world, _, _ = crawled({HOME: html("/a", title="Home"), HOME + "a": html(title="A")})
+    home, a = sorted(world.sink.records, key=lambda record: record["depth"])
+    assert (home["url"], home["title"], home["status"], home["parent"], home["links"]) == (HOME, "Home", 200, None, 1)
+    assert (a["url"], a["title"], a["depth"], a["parent"]) == (HOME + "a", "A", 1, HOME)
+    assert world.sink.flushed == 2
+
+
+def test_items_are_flushed_before_the_page_is_done():
+    class Impatient(Kept):
+        async def flush(self):
+            assert world_progress().outcomes == {}
+            await super().flush()
+
+    async def main():
+        async with World({HOME: html()}) as world:
+            await world.seed(HOME)
+            nonlocal world_progress
+            reader = world.ledger("reader")
+            progress = await reader.progress()
+            world_progress = lambda: progress  # noqa: E731
+            await world.crawl(sink=Impatient())
+            return await world.progress()
+
+    world_progress = None
+    assert asyncio.run(main()).outcomes == {"ok": 1}
+
+
+def test_a_redirect_is_a_new_url_through_the_same_door():
+    pages = {HOME: (301, {"location": "/new"}, b""), HOME + "new": html("/")}
+    world, books, _ = crawled(pages)
+    assert world.web.fetched == [HOME, HOME + "new"]
+    assert books.outcomes == {"redirect": 1, "ok": 1}
+
+
+def test_a_redirect_loop_ends():
+    pages = {HOME: (302, {"location": "/a"}, b""), HOME + "a": (302, {"location": "/"}, b"")}
+    world, books, _ = crawled(pages)
+    assert world.web.fetched == [HOME, HOME + "a"]
+    assert books.outcomes == {"redirect": 2}
+
+
+def test_an_endless_chain_of_redirects_ends_too():
+    pages = {f"{HOME}{n}": (302, {"location": f"/{n + 1}"}, b"") for n in range(50)}
+    world, books, _ = crawled(pages, HOME + "0")
+    assert len(world.web.fetched) == 11
+    assert books.counts["filtered:redirects"] == 1
+
+
+def test_a_failure_is_tried_again_later_and_then_succeeds():
+    world, books, dead = crawled({HOME: [FailureKind.TIMEOUT, html()]})
+    assert world.web.fetched == [HOME, HOME]
+    assert (books.outcomes, dead) == ({"ok": 1}, [])
+
+
+@pytest.mark.parametrize(
+    ("page", "reason", "status"),
+    [(FailureKind.DNS, "dns: as told", 0), ((503, {}, b""), "http_503", 503), ((500, {}, b""), "http_500", 500)],
+)
+def test_the_last_failure_is_a_dead_letter_with_its_history(page, reason, status):
+    world, books, dead = crawled({HOME: page})
+    assert len(world.web.fetched) == 2
+    ((said, headers, body),) = dead
+    assert said == reason
+    assert headers["crawl-attempts"] == 2
+    assert headers["crawl-status"] == status
+    assert headers["crawl-queue"] == "q"
+    assert UrlMessage.decode(body).url == HOME
+    assert list(books.outcomes) == ["failed_" + reason.split(":")[0]]
+
+
+def test_a_spider_that_raises_costs_its_page_only():
+    class Picky(Spider):
+        def parse(self, page):
+            if page.url == HOME + "a":
+                raise ValueError("no such thing")
+            yield from super().parse(page)
+
+    pages = {HOME: html("/a", "/b"), HOME + "a": html(), HOME + "b": html()}
+    _, books, dead = crawled(pages, spider=Picky())
+    assert books.outcomes == {"ok": 2, "failed_spider": 1}
+    assert "no such thing" in dead[0][0]
+    assert json.loads(dead[0][2])["url"] == HOME + "a"
+
+
+def test_an_item_that_cannot_be_written_costs_its_page_only():
+    class Odd(Spider):
+        def parse(self, page):
+            yield {"what": object()}
+
+    _, books, dead = crawled({HOME: html()}, spider=Odd(), sink=JsonSink())
+    assert books.outcomes == {"failed_spider": 1}
+    assert "what" in dead[0][0]
+
+
+class JsonSink(Kept):
+    def write(self, record):
+        raise ItemInvalid(f"cannot write {next(iter(record))}")
+
+
+def test_a_defect_of_ours_costs_its_page_only():
+    _, books, dead = crawled({HOME: html("/a"), HOME + "a": RuntimeError("bug")})
+    assert books.outcomes == {"ok": 1, "failed_defect": 1}
+    assert "bug" in dead[0][0]
+
+
+def test_max_depth_and_max_pages_hold():
+    chain = {f"{HOME}{n}": html(f"/{n + 1}") for n in range(20)}
+    world, books, _ = crawled(chain, HOME + "0", scope={"max_depth": 3})
+    assert len(world.web.fetched) == 4
+    assert books.counts["filtered:depth"] == 1
+    star = {HOME: html(*(f"/{n}" for n in range(20)))}
+    world, books, _ = crawled(star, scope={"max_pages": 5})
+    assert len(world.web.fetched) == 5
+    assert books.counts["filtered:max_pages"] == 16
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"not json", "undecodable: body: Invalid JSON"),
+        (b'{"v":9,"crawl":"c","url":"https://site.example/"}', "undecodable: v: Input should be 1"),
+        (b'{"v":1,"crawl":"other","url":"https://site.example/"}', "undecodable: a URL of crawl 'other'"),
+        (b'{"v":1,"crawl":"c","url":"HTTPS://site.example/"}', "undecodable: url: String should match"),
+        (b'{"v":1,"crawl":"c","url":"https://SITE.example/"}', "undecodable: url: not canonical"),
+    ],
+)
+def test_what_is_no_message_of_this_crawl_becomes_a_dead_letter_and_no_more(body, reason):
+    async def main():
+        async with World({HOME: html()}) as world:
+            await world.broker.publish(Outgoing("x", "k", body, "foreign"))
+            await world.seed(HOME)
+            await world.crawl(concurrency=1)
+            return world.web.fetched, await world.dead()
+
+    fetched, dead = asyncio.run(main())
+    assert fetched == [HOME]
+    assert [letter[0][: len(reason)] for letter in dead] == [reason]
+    assert dead[0][2] == body
+
+
+def test_a_url_that_another_living_consumer_holds_is_parked_not_fetched():
+    async def main():
+        async with World({HOME: html()}) as world:
+            await world.seed(HOME)
+            async with world.ledger("other") as other:
+                await other.begin(other.fingerprint(HOME))
+                worker = asyncio.create_task(world.crawl(until_done=False))
+                rungs = [world.broker.server.queue(names.delay_queue(ms)) for ms in names.DELAYS_MS]
+                while not any(rung.ready for rung in rungs):
+                    await asyncio.sleep(0)
+                worker.cancel()
+                await asyncio.gather(worker, return_exceptions=True)
+            return world.web.fetched, len(world.broker.server.queue("q").ready)
+
+    assert asyncio.run(main()) == ([], 0)
+
+
+def test_a_committed_page_is_published_again_not_fetched_again():
+    async def main():
+        async with World({HOME: html("/a"), HOME + "a": html()}) as world:
+            await world.seed(HOME)
+            await first_life(world)
+            assert world.web.fetched == [HOME]
+            await world.crawl("second")
+            return world.web.fetched, (await world.progress()).outcomes
+
+    async def first_life(world):
+        """A consumer that dies between commit and publish."""
+        spec = world.topology.crawls["c"]
+        broker = MemoryBroker(world.broker.server)
+        async with broker, world.ledger("first") as ledger:
+            crawl = Crawl(
+                "c", spec, ledger=ledger, admission=DiesAfterCommit([ledger], broker, Router(spec)),
+                tools=Tools(broker, world.web, Spider(), world.sink),
+            )  # fmt: skip
+            async with Intake(broker, ["q"], slots=1) as intake:
+                with pytest.raises(Killed):
+                    await crawl.work(await intake.next())
+
+    fetched, outcomes = asyncio.run(main())
+    assert fetched == [HOME, HOME + "a"]
+    assert outcomes == {"ok": 2}
+
+
+class Killed(BaseException):
+    pass
+
+
+class DiesAfterCommit(Admission):
+    async def _publish(self, messages):
+        raise Killed
+
+
+def test_a_redelivery_in_the_same_process_waits_for_its_elder():
+    class Slow(SmallWeb):
+        async def fetch(self, url):
+            response = await super().fetch(url)
+            if len(self.fetched) == 1:
+                asyncio.get_running_loop().call_soon(lose_connection)
+                await reconnected.wait()
+            return response
+
+    async def main():
+        nonlocal lose_connection, reconnected
+        reconnected = asyncio.Event()
+        async with World({}) as world:
+            world.web = Slow({HOME: html()})
+            await world.seed(HOME)
+            spec = world.topology.crawls["c"]
+            broker = MemoryBroker(world.broker.server)
+
+            def lose_connection():
+                broker.lose_connection()
+                reconnected.set()
+
+            async with broker, world.ledger("one") as ledger:
+                crawl = Crawl(
+                    "c", spec, ledger=ledger, admission=Admission([ledger], broker, Router(spec)),
+                    tools=Tools(broker, world.web, Spider(), world.sink),
+                )  # fmt: skip
+                async with Intake(broker, ["q"], slots=2) as intake:
+                    settings = ConsumerSettings(("q",), concurrency=2, until_done=True)
+                    await Worker(settings, intake=intake, crawls={"q": crawl, "q.due": crawl}, broker=broker).run()
+            return world.web.fetched, len(world.broker.server.queue("q").ready)
+
+    lose_connection = reconnected = None
+    assert asyncio.run(main()) == ([HOME], 0)
+
+
+def test_an_output_that_fails_ends_the_process_and_loses_nothing():
+    class Full(Kept):
+        async def flush(self):
+            raise OutputFailed("disk full")
+
+    async def main():
+        async with World({HOME: html()}) as world:
+            await world.seed(HOME)
+            with pytest.raises(OutputFailed):
+                await world.crawl(sink=Full())
+            assert (await world.progress()).open == 1
+            await world.crawl("after")
+            return (await world.progress()).outcomes
+
+    assert asyncio.run(main()) == {"ok": 1}
+
+
+def test_links_that_no_queue_wants_end_the_process_and_stay_in_the_outbox():
+    async def main():
+        async with World({HOME: html("/a"), HOME + "a": html()}) as world:
+            await world.seed(HOME)
+            router = Router(world.topology.crawls["c"], key="nowhere")
+            broker = MemoryBroker(world.broker.server)
+            async with broker, world.ledger("one") as ledger:
+                crawl = Crawl(
+                    "c", world.topology.crawls["c"], ledger=ledger, admission=Admission([ledger], broker, router),
+                    tools=Tools(broker, world.web, Spider(), world.sink),
+                )  # fmt: skip
+                async with Intake(broker, ["q"], slots=1) as intake:
+                    with pytest.raises(Unroutable):
+                        await crawl.work(await intake.next())
+            return await world.progress()
+
+    books = asyncio.run(main())
+    assert (books.open, books.outboxes) == (2, 1)
