@@ -44,6 +44,16 @@ class Commands:
         assert done.returncode == code, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stderr if code else done.stdout
 
+    def shell(self, line: str) -> str:
+        """What a line of shell prints, with our commands in the PATH."""
+        path = f"{BIN}{os.pathsep}{self.environment['PATH']}"
+        done = subprocess.run(
+            line, shell=True, env=self.environment | {"PATH": path}, cwd=self.folder,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command in the background; :meth:`stop` ends it whatever the test does."""
         log = (self.folder / f"{command[0]}-{len(self.running)}.log").open("w")

@@ -5,10 +5,14 @@ from contextlib import suppress
 
 
 class TcpProxy:
-    """``async with TcpProxy(port) as proxy``: whoever connects to ``proxy.port`` talks to ``port``."""
+    """``async with TcpProxy(port) as proxy``: whoever connects to ``proxy.port`` talks to ``port``.
 
-    def __init__(self, target_port):
+    With an SSL context as ``tls`` it speaks TLS to whoever connects.
+    """
+
+    def __init__(self, target_port, tls=None):
         self._target_port = target_port
+        self._tls = tls
         self._listener = None
         self._pairs = set()
         self._tasks = set()
@@ -31,7 +35,7 @@ class TcpProxy:
 
     async def come(self):
         """Listen, on the same port as before."""
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def go(self):

@@ -114,9 +114,9 @@ def _prescan(head: bytes) -> str | None:
         if head.startswith(_COMMENT, at):
             at = head.find(_COMMENT_END, at + 2)  # <!--> is a whole comment
         elif tag := _TAG.match(head, at):
-            is_meta = _META.match(head, at) is not None
-            attributes, at = _attributes(head, tag.end())
-            if is_meta and at >= 0 and (name := _declared(attributes)):
+            meta = _META.match(head, at)
+            attributes, at = _attributes(head, (meta or tag).end())
+            if meta and at >= 0 and (name := _declared(attributes)):
                 return name
         elif head.startswith((b"<!", b"</", b"<?"), at):
             at = head.find(b">", at)

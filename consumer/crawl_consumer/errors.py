@@ -5,8 +5,8 @@
     CrawlError                  (crawl_dedup.errors)
     └── ConsumerError
         ├── SpiderInvalid       the spider cannot be loaded: mend its name or its module
-        ├── SpiderRaised        the spider failed on one page: dead letter, with the place
-        │   └── ItemInvalid     it yielded an item with a value that no output can keep
+        ├── SpiderRaised        the spider's own code failed on one page: dead letter, with the place
+        ├── ItemInvalid         an item holds a value that no output can keep: dead letter; mend the spider
         └── OutputFailed        the output cannot be written: stop before anything is acknowledged
 """
 
@@ -27,7 +27,7 @@ class SpiderRaised(ConsumerError):
     """The spider's code raised on one page; the message names file and line, the cause is the error."""
 
 
-class ItemInvalid(SpiderRaised):
+class ItemInvalid(ConsumerError):
     """An item cannot be written as JSON; the message names its key and the value's type."""
 
 

@@ -4,20 +4,20 @@ Redirects are not followed (their targets are new URLs, through the same door), 
 and passwords from the environment are not used, certificates are checked.
 """
 
-import re
+import asyncio
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Self
-from urllib.parse import quote_from_bytes
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from crawl_consumer.decode import ACCEPT_ENCODING, decode
+from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 
 __all__ = ["FailureKind", "FetchFailure", "FetchLimits", "Fetcher", "Response", "user_agent"]
@@ -28,12 +28,6 @@ DNS_CACHE_S = 300
 #: HTML first, and anything else rather than an error page about what we accept.
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-#: Fields that are no lists and that we act on; of all others, repetitions are joined (RFC 9110, 5.3).
-_SINGLE = frozenset({"content-type", "location", "retry-after"})
-#: Media types that say nothing (https://mimesniff.spec.whatwg.org/#determining-the-computed-mime-type-of-a-resource).
-_MEANINGLESS = frozenset({"unknown/unknown", "application/unknown", "*/*"})
-_PARSABLE = frozenset({"application/xhtml+xml", "application/xml", "application/json"})
-_CHARSET = re.compile(r""";[ \t]*charset[ \t]*=[ \t]*["']?([^"'; \t]+)""", re.IGNORECASE)
 _MAX_DETAIL_CHARS = 200
 
 
@@ -91,9 +85,7 @@ class Fetcher:
                 ttl_dns_cache=DNS_CACHE_S,
                 dns_cache_max_size=DNS_CACHE_HOSTS,
             ),
-            timeout=aiohttp.ClientTimeout(
-                total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.idle_s
-            ),
+            timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.idle_s),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -105,10 +97,10 @@ class Fetcher:
         await self._session.close()
 
     async def fetch(self, url: str) -> Response | FetchFailure:
-        """GET ``url``, which must be canonical: it is sent as it stands."""
+        """GET ``url``, which must be canonical: it is sent as it stands (except for a ``?`` with nothing behind)."""
         fetched_at, started = time.time(), time.monotonic()
         try:
-            target = URL(url, encoded=True)
+            target = _target(url)
         except ValueError as error:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
         try:
@@ -120,14 +112,15 @@ class Fetcher:
     async def _receive(
         self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float
     ) -> Response | FetchFailure:
-        headers = _headers(answer.headers)
-        content_type, charset = _media_type(headers.get("content-type", ""))
+        headers = cleaned(answer.headers.items())
+        content_type, charset = media_type(headers.get("content-type", ""))
         wire, body, size = b"", b"", answer.content_length or 0
-        if body_read := _is_parsable(content_type):
+        if body_read := is_parsable(content_type):
             limit = self._limits.body_bytes
             if size > limit and not answer.content.at_eof():
                 return _too_large(limit, started)
-            wire = body = await _read_at_most(answer.content, limit)
+            with _ending_with_connection(answer):
+                wire = body = await _read_at_most(answer.content, limit)
             if len(wire) <= limit and (codings := headers.get("content-encoding")):
                 try:
                     body = decode(wire, codings, limit_bytes=limit)
@@ -151,6 +144,45 @@ class Fetcher:
         )
 
 
+def _target(url: str) -> URL:
+    target = URL(url, encoded=True)
+    if not target.raw_host or target.port is None:  # looked at only now: these raise ValueError where they are wrong
+        raise ValueError("no host")
+    return target
+
+
+@contextmanager
+def _ending_with_connection(answer: aiohttp.ClientResponse) -> Iterator[None]:
+    """Let the body fail when its connection is closed.
+
+    aiohttp (3.14) closes the connection at a broken chunk and tells the body nothing, which would wait for more
+    until all its time is up.
+    """
+    protocol = answer.connection.protocol if answer.connection else None
+    closed = protocol.closed if protocol is not None else None
+    if closed is None or answer.content_length is not None:
+        yield
+        return
+
+    def fail(_: asyncio.Future[None]) -> None:
+        if not answer.content.is_eof():
+            answer.content.set_exception(aiohttp.ClientPayloadError("the body's framing is broken"))
+
+    closed.remove_done_callback(_heard)  # of an earlier body on this connection
+    closed.add_done_callback(_heard)
+    closed.add_done_callback(fail)
+    try:
+        yield
+    finally:
+        closed.remove_done_callback(fail)
+
+
+def _heard(closed: asyncio.Future[None]) -> None:
+    """Keep asyncio from reporting the end of a connection that nobody used any more."""
+    if not closed.cancelled():
+        closed.exception()
+
+
 async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
     """The body, or as soon as it is longer than ``limit`` what came of it."""
     chunks, size = [], 0
@@ -160,55 +192,11 @@ async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _headers(sent: CIMultiDictProxy[str]) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    for name, value in sent.items():
-        key = name.lower()
-        if not value.isascii():
-            value = _clean(key, value)  # noqa: PLW2901 -- the same value, in characters that can be stored
-        if key not in fields:
-            fields[key] = value
-        elif key not in _SINGLE:
-            fields[key] += ", " + value
-    return fields
-
-
-def _clean(name: str, value: str) -> str:
-    """A value without lone surrogates (they stand for bytes that are not UTF-8); a Location keeps its bytes."""
-    raw = value.encode("utf-8", "surrogateescape")
-    if name == "location":
-        return quote_from_bytes(raw, safe=bytes(range(0x21, 0x7F)))
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
-
-
-@lru_cache(maxsize=1024)
-def _media_type(field_value: str) -> tuple[str, str | None]:
-    name = field_value.partition(";")[0].strip().lower()
-    charset = _CHARSET.search(field_value)
-    if "/" not in name or name in _MEANINGLESS:
-        name = ""
-    return name, charset[1] if charset else None
-
-
-def _is_parsable(media_type: str) -> bool:
-    return (
-        not media_type
-        or media_type.startswith("text/")
-        or media_type in _PARSABLE
-        or media_type.endswith(("+xml", "+json"))
-    )
-
-
 def _kind(error: Exception) -> FailureKind:
     match error:
         case TimeoutError():
             return FailureKind.TIMEOUT
-        case (
-            aiohttp.ClientConnectorDNSError() | UnicodeError()
-        ):  # no name in DNS can be spelled like this host
+        case aiohttp.ClientConnectorDNSError() | UnicodeError():  # no name in DNS can be spelled like this host
             return FailureKind.DNS
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return FailureKind.TLS

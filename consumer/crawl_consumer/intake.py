@@ -71,6 +71,13 @@ class Intake:
             if not delivery.stale:
                 return delivery
 
+    async def drained(self) -> bool:
+        """Whether nothing waits here or in the queues: after a broker's death a copy may outlive its crawl."""
+        if self._due or self._fresh:
+            return False
+        depths = [await self._broker.depth(subscription.queue) for subscription in self._subscriptions]
+        return all(depth.ready == 0 for depth in depths)
+
     async def stop(self) -> None:
         """Take no more; what was not begun returns to its queue when the broker connection closes."""
         if self._stopped:

@@ -5,6 +5,7 @@ Whatever the web sends, nothing here raises because of it: markup that cannot be
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,7 +121,7 @@ class Page:
     def text(self) -> str:
         """What there is to read, without title, scripts and styles; white space collapsed. Plain text as it is."""
         if not self.is_html:
-            return self.body.decode(self.encoding, "replace")
+            return self._markup().decode("utf-8", "replace")
         pieces: Any = _TEXT(self.tree)
         return " ".join(" ".join(pieces).split())
 
@@ -201,9 +202,10 @@ class Page:
         return etree.Element("html") if root is None else root, error
 
     def _markup(self) -> bytes:
+        """The body in UTF-8, without byte order mark."""
         if self.encoding == "utf-8" or (self.encoding == "windows-1252" and self.body.isascii()):
-            return self.body
-        return self.body.decode(self.encoding, "replace").encode("utf-8", "replace")
+            return self.body.removeprefix(BOM_UTF8)
+        return self.body.decode(self.encoding, "replace").encode("utf-8", "replace").removeprefix(BOM_UTF8)
 
 
 def _parse(markup: bytes) -> tuple[etree._Element | None, str | None]:

@@ -9,7 +9,7 @@ from crawl_consumer.crawl import Crawl, Tally
 from crawl_consumer.intake import Intake
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.stopping import on_signals
-from crawl_dedup import CrawlError, LedgerName, Progress
+from crawl_dedup import LedgerName, Progress
 from crawl_producer.broker import Broker
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Worker:
                     await self._intake.stop()
                     left = await self._drain(slots)
                 _cancel(chores)
-        except* CrawlError as errors:
+        except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return left == 0
 
@@ -95,7 +95,7 @@ class Worker:
     async def _until_done(self) -> None:
         while self._settings.until_done:
             books = await self.books()
-            if all(book.complete for _, book in books):
+            if all(book.complete for _, book in books) and await self._intake.drained():
                 log.info("complete: %s", ", ".join(str(name) for name, _ in books))
                 self._stop.set()
                 return

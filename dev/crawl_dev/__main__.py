@@ -71,11 +71,10 @@ def _restart(asked: argparse.Namespace) -> None:
 
 
 def _ctl(asked: argparse.Namespace) -> None:
-    rabbit = Servers.open(asked.folder).rabbit
-    names = [node.name for node in rabbit.nodes]
-    if asked.node not in names:
-        raise ServersError(f"no node {asked.node!r} in {asked.folder}", remedy=f"there are: {', '.join(names)}")
-    print(rabbit.ctl(*asked.arguments, node=names.index(asked.node)), end="")
+    nodes = {node.name: node for node in Servers.open(asked.folder).rabbit.nodes}
+    if asked.node not in nodes:
+        raise ServersError(f"no node {asked.node!r} in {asked.folder}", remedy=f"there are: {', '.join(nodes)}")
+    print(nodes[asked.node].ctl(*asked.arguments), end="")
 
 
 def _guard(asked: argparse.Namespace) -> None:

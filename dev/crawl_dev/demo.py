@@ -73,7 +73,6 @@ class Demo:
         with self._consumers():
             self._run("crawl-status", "docs", "--wait", "--watch", "--timeout", str(int(limit_s)))
             seconds = time.monotonic() - started
-        self._run("crawl-status", "docs")
         self._summary(seconds, urlsplit(url).hostname or url)
 
     def _summary(self, seconds: float, host: str) -> None:

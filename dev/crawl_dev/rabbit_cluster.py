@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,6 @@ from crawl_dev.management import PASSWORD, USERNAME
 from crawl_dev.process import POLL_S, STOP_DEADLINE_S, ServerProcess
 from crawl_dev.rabbit_node import RabbitNode
 
-#: rabbitmqctl starts an Erlang virtual machine, which takes a second; a hanging node makes it wait for ever.
-_CTL_TIMEOUT_S = 60.0
 #: Asks a port mapper for all names (Erlang distribution protocol, NAMES_REQ): a length of one byte, and "n".
 _NAMES_REQ = b"\x00\x01n"
 _SETTINGS = {
@@ -145,36 +142,13 @@ class RabbitCluster:
         self._epmd.terminate()
 
     def ctl(self, *arguments: str, node: int = 0) -> str:
-        """What ``rabbitmqctl --quiet <arguments>`` prints, asked of the node with this index.
+        """What ``rabbitmqctl --quiet <arguments>`` prints, asked of the node with this index."""
+        return self.nodes[node].ctl(*arguments)
 
-        Raises:
-            ServersError: it failed or hung; the message has what it said.
-        """
-        command = [str(installed.rabbitmq_scripts() / "rabbitmqctl"), "--quiet", *arguments]
-        # Names the node to ask, and the host part of rabbitmqctl's own name: every node of the cluster answers
-        # to that name, and the machine's may not resolve; list_queues then waits for ever.
-        named = {"RABBITMQ_NODENAME": self.nodes[node].full_name}
-        try:
-            done = subprocess.run(
-                command,
-                env=self._environment | named,
-                capture_output=True,
-                text=True,
-                timeout=_CTL_TIMEOUT_S,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ServersError(f"rabbitmqctl {' '.join(arguments)}: no answer in {_CTL_TIMEOUT_S:.0f} s") from None
-        if done.returncode != 0:
-            said = " ".join(line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip())
-            raise ServersError(f"rabbitmqctl {' '.join(arguments)}: {said}")
-        return done.stdout
-
-    def list_queues(self, *columns: str, vhost: str = "/") -> list[dict[str, Any]]:
+    def list_queues(self, *columns: str, vhost: str = "/", node: int = 0) -> list[dict[str, Any]]:
         """One dict per queue with these columns, such as ``name messages_ready``, as rabbitmqctl has them."""
         queues: list[dict[str, Any]] = json.loads(
-            self.ctl("--vhost", vhost, "list_queues", "--formatter=json", *(columns or ("name", "messages")))
+            self.ctl("--vhost", vhost, "list_queues", "--formatter=json", *(columns or ("name", "messages")), node=node)
         )
         return queues
 

@@ -1,10 +1,13 @@
 """One private RabbitMQ node: its files, its process, and what can be done to it."""
 
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from crawl_dev import installed, ports
+from crawl_dev.errors import ServersError
+from crawl_dev.identity import ProcessIdentity
 from crawl_dev.layout import NodePorts
 from crawl_dev.management import Management
 from crawl_dev.process import ServerProcess
@@ -14,6 +17,9 @@ _AMQP_GREETING, _METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
 #: Two schedulers, bound to no core, because several nodes share the machine; a dead node is noticed in 10 s
 #: instead of 60; nothing listens outside loopback.
 _ERLANG_ARGUMENTS = "+S {schedulers}:{schedulers} -kernel net_ticktime 10 -kernel inet_dist_use_interface {{127,0,0,1}}"
+
+#: rabbitmqctl starts an Erlang virtual machine, which takes a second; a hanging node makes it wait for ever.
+_CTL_TIMEOUT_S = 60.0
 
 
 class RabbitNode(ServerProcess):
@@ -34,6 +40,10 @@ class RabbitNode(ServerProcess):
         self.ports = node_ports
         self.management_port = node_ports.management
         self.management = Management(node_ports.management)
+        self._booted: ProcessIdentity | None = None
+        # The name is the node to ask, and gives rabbitmqctl the host part of its own name: every node of the cluster
+        # must find it there (list_queues waits for ever otherwise), and the machine's own name may not resolve.
+        self._tools_environment = dict(environment) | {"RABBITMQ_NODENAME": self.full_name}
         server = str(installed.rabbitmq_scripts() / "rabbitmq-server")
         super().__init__(name, node_ports.amqp, folder, [server], dict(environment) | self._own_environment(folder))
 
@@ -56,6 +66,46 @@ class RabbitNode(ServerProcess):
             ports.ask(self.port, _AMQP_GREETING)[:1] == _METHOD_FRAME
             and self.full_name in self.management.running_nodes()
         )
+
+    def wait_ready(self, deadline_s: float | None = None) -> None:
+        """Wait until it answers and has booted to the end.
+
+        Before that, the other nodes leave it out when they make a virtual host, which then never runs on it.
+        """
+        if self._booted == self.identity and self.answers():
+            return
+        super().wait_ready(deadline_s)
+        self.ctl("await_startup")
+        self._booted = self.identity
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP); the other nodes take it for dead, and once thawed it boots again."""
+        self._booted = None
+        super().pause()
+
+    def ctl(self, *arguments: str) -> str:
+        """What ``rabbitmqctl --quiet <arguments>`` prints, asked of this node.
+
+        Raises:
+            ServersError: it failed or hung; the message has what it said.
+        """
+        command = [str(installed.rabbitmq_scripts() / "rabbitmqctl"), "--quiet", *arguments]
+        try:
+            done = subprocess.run(
+                command,
+                env=self._tools_environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_CTL_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ServersError(f"rabbitmqctl {' '.join(arguments)}: no answer in {_CTL_TIMEOUT_S:.0f} s") from None
+        if done.returncode != 0:
+            said = " ".join((done.stderr or done.stdout).split())
+            raise ServersError(f"rabbitmqctl {' '.join(arguments)}: {said}")
+        return done.stdout
 
     def _own_environment(self, folder: Path) -> dict[str, str]:
         return {

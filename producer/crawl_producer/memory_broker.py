@@ -1,7 +1,7 @@
 """The broker's promise kept in this process, for tests and for crawls that fit into one."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Self
 
@@ -168,5 +168,7 @@ def _check_encodable(message: Outgoing) -> None:
     short = (message.exchange, message.routing_key, message.message_id, *message.headers)
     if any(len(text.encode()) > _MAX_SHORT_STRING_BYTES for text in short):
         raise ValueError(f"a name, key or id of {message} is longer than {_MAX_SHORT_STRING_BYTES} bytes")
-    if not all(isinstance(value, str | int) for value in message.headers.values()):
-        raise ValueError(f"{message} has a header that is neither text nor integer")
+    values: Iterable[object] = message.headers.values()
+    for value in values:
+        if not isinstance(value, str) and not (isinstance(value, int) and -(1 << 63) <= value < 1 << 63):
+            raise ValueError(f"{message} has a header that is neither text nor a 64-bit integer")

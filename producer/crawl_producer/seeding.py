@@ -81,9 +81,12 @@ class Seeding:
         if self._admission is not None:
             await self._admission.sweep()
         window = asyncio.Semaphore(BATCHES_IN_FLIGHT)
-        async with asyncio.TaskGroup() as group:
-            async for batch in _spaced(self._batches(entries), window):
-                group.create_task(self._admit(batch, window))
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for batch in _spaced(self._batches(entries), window):
+                    group.create_task(self._admit(batch, window))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
         return replace(self.report, seconds=time.monotonic() - started)
 
     def _batches(self, entries: Iterable[Seed | Rejected]) -> Iterator[list[str]]:

@@ -222,9 +222,10 @@ def test_many_tasks_publish_at_once(world):
         message(key="k" * 256),
         message(message_id="i" * 256),
         message(ratio=0.5),
+        message(huge=1 << 63),
         message(**{"n" * 256: 1}),
     ],
-    ids=["key", "id", "float header", "header name"],
+    ids=["key", "id", "float header", "huge header", "header name"],
 )
 def test_what_amqp_cannot_carry_is_an_error_of_the_caller_only(world, bad):
     async def act(scene):

@@ -141,12 +141,17 @@ def test_a_node_of_three_is_killed_in_the_middle(docs, reference, requests, clus
         seeded(commands, docs.url)
         consumers = [commands.consumer("--concurrency", str(CONCURRENCY)) for _ in range(2)]
         wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
-        cluster.nodes[0].kill()
+        # The victim is a node that a consumer is connected to, so that its connections die too.
+        log = (tmp_path / "crawl-consumer-0.log").read_text()
+        victim = next(n for n, node in enumerate(cluster.nodes) if f":{node.port}" in log)
+        cluster.nodes[victim].kill()
         crawl_to_the_end(commands, consumers)
-        survivor = lambda: cluster.list_queues(  # noqa: E731 - asks a node that lives
-            "name", "messages_ready", "messages_unacknowledged", vhost=cluster_vhost, node=1
-        )
-        assert_complete(commands, reference, requests(), survivor, refetched_at_most=2 * CONCURRENCY)
+
+        def survivors_queues():
+            columns = ("name", "messages_ready", "messages_unacknowledged")
+            return cluster.list_queues(*columns, vhost=cluster_vhost, node=(victim + 1) % 3)
+
+        assert_complete(commands, reference, requests(), survivors_queues, refetched_at_most=2 * CONCURRENCY)
     finally:
         print(commands.stop())
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.amqp.nodes import NodeWalk
 from crawl_producer.broker import Outgoing
-from crawl_producer.errors import BrokerRefused, BrokerUnreachable
+from crawl_producer.errors import BrokerRefused, BrokerUnreachable, TopologyMissing
 from crawl_producer.topology import Connection
 from polling import until
 from tcp_proxy import TcpProxy
@@ -213,6 +213,27 @@ def test_a_lost_connection_without_any_node_fails_the_client_and_whoever_waits(n
                     with pytest.raises(BrokerUnreachable, match="connection refused"):
                         await outcome
                 assert isinstance(await failing, BrokerUnreachable)
+
+    run(work())
+
+
+def test_a_caller_that_loses_patience_does_not_fail_the_client(node, fresh_vhost):
+    async def work():
+        async with TcpProxy(int(node.rpartition(":")[2])) as proxy:
+            connection = settings(f"127.0.0.1:{proxy.port}", vhost=fresh_vhost, handshake_timeout_s=10)
+            async with AmqpBroker(connection, name="test") as broker:
+                failing = asyncio.create_task(broker.failed())
+                proxy.hold()
+                asking = asyncio.create_task(broker.depth("q"))
+                await proxy.until(accepted=2)
+                asking.cancel()
+                proxy.release()
+                with pytest.raises(asyncio.CancelledError):
+                    await asking
+                with pytest.raises(TopologyMissing):
+                    await broker.depth("q")
+                assert not failing.done()
+                failing.cancel()
 
     run(work())
 

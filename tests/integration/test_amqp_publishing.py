@@ -228,6 +228,25 @@ def test_an_alarm_blocks_publishers_while_acknowledgements_get_through(stage, ra
     run(play())
 
 
+def test_nothing_is_sent_to_a_broker_that_has_said_it_is_blocked(stage, rabbit):
+    async def play():
+        async with stage, stage.client() as broker:
+            await broker.publish(message("before"))
+            await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "absolute", "1MB")
+            try:
+                messenger = asyncio.create_task(broker.publish(message("messenger")))
+                await until(lambda: broker.statistics().blocked_s)
+                waiting = asyncio.create_task(broker.publish_all([message(f"{n}") for n in range(100)]))
+                await asyncio.sleep(0)
+                assert broker.statistics().published == 2
+            finally:
+                await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "absolute", "1GiB")
+            await messenger
+            assert await waiting == [None] * 100
+
+    run(play())
+
+
 def test_a_client_leaves_at_once_even_when_it_is_blocked(stage, rabbit):
     async def play():
         loop = asyncio.get_running_loop()

@@ -18,6 +18,9 @@ from crawl_producer.broker import BrokerStatistics, Delivery, Outgoing, QueueDep
 from crawl_producer.errors import PublishFailed
 from crawl_producer.topology import Connection
 
+#: AMQP carries a consumer tag behind one length byte.
+_MAX_TAG_CHARS = 255
+
 
 class AmqpBroker:
     """See :class:`crawl_producer.broker.Broker`. An async context manager; entering it connects.
@@ -43,7 +46,6 @@ class AmqpBroker:
         self._subscriptions: list[AmqpSubscription] = []
         self._consuming: Link | None = None
         self._opening = asyncio.Lock()
-        self._closing = False
 
     def __repr__(self) -> str:
         return f"<AmqpBroker {self._name}: {self.statistics()}>"
@@ -61,7 +63,6 @@ class AmqpBroker:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._closing = True
         await asyncio.gather(*(subscription.cancel() for subscription in self._subscriptions))
         await self._publisher.close()
         links = [link for link in (self._consuming, self._publishing) if link is not None]
@@ -84,7 +85,7 @@ class AmqpBroker:
             queue,
             prefetch=prefetch,
             deliver=deliver,
-            tag=f"{queue}@{socket.gethostname()}:{os.getpid()}",
+            tag=f"{queue}@{socket.gethostname()}:{os.getpid()}"[:_MAX_TAG_CHARS],
             counts=self._counts,
             backoff=Backoff(self._settings.retry_first_s, self._settings.retry_max_s),
         )
@@ -135,12 +136,12 @@ class AmqpBroker:
     def _link(self, purpose: str) -> Link:
         walk = NodeWalk(self._settings, connection_name(self._name, purpose), self._order)
         link = Link(walk)
-        link.failure.add_done_callback(self._on_failure)
+        link.on_gave_up = self._on_gave_up
         return link
 
-    def _on_failure(self, failure: "asyncio.Future[CrawlError]") -> None:
-        if not self._closing and not self._failed.done():
-            self._failed.set_result(failure.result())
+    def _on_gave_up(self, error: CrawlError) -> None:
+        if not self._failed.done():
+            self._failed.set_result(error)
 
 
 async def _open(link: Link) -> None:

@@ -129,7 +129,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
+        return f"TLS: {error}"
     for kinds, words in _WORDS:
         if isinstance(error, kinds):
             return words

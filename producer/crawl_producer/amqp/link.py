@@ -29,6 +29,7 @@ class Link:
     Attributes:
         failure: resolved with the reason when no connection is to be had any more.
         on_unblocked: called when the broker reads from us again; must not raise.
+        on_gave_up: called with the reason when no node was found or one refused us; not when we close.
     """
 
     def __init__(self, walk: NodeWalk) -> None:
@@ -39,6 +40,7 @@ class Link:
         self._blocked_before_s = 0.0
         self._epoch = 0
         self.on_unblocked: Callable[[], None] = _nothing
+        self.on_gave_up: Callable[[CrawlError], None] | None = None
         self.failure: asyncio.Future[CrawlError] = self._loop.create_future()
 
     def __repr__(self) -> str:
@@ -125,6 +127,11 @@ class Link:
                 await self._pause_after(wire)
         except CrawlError as error:
             self._fail(error)
+            if self.on_gave_up is not None:
+                self.on_gave_up(error)
+        finally:
+            # Reached without a failure only by a defect, which must not leave anybody waiting.
+            self._fail(BrokerUnreachable("the connection to RabbitMQ is no longer looked after"))
 
     def _adopt(self, wire: Wire) -> None:
         self._epoch += 1

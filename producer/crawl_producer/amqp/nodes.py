@@ -18,7 +18,7 @@ import pika
 
 from crawl_producer.amqp.errors import connect_reason, handshake_refusal
 from crawl_producer.amqp.wire import JoinedConnection, Wire
-from crawl_producer.errors import BrokerRefused, BrokerUnreachable
+from crawl_producer.errors import BrokerRefused, BrokerUnreachable, TopologyInvalid
 from crawl_producer.topology import Connection
 
 log = logging.getLogger(__name__)
@@ -56,14 +56,18 @@ class NodeWalk:
         settings: nodes, credentials, timeouts and pauses.
         connection_name: what ``rabbitmqctl list_connections`` shows; see :func:`connection_name`.
         order: the nodes as (host, port); one order for all connections of a process, see :func:`shuffled`.
+
+    Raises:
+        TopologyInvalid: a TLS file cannot be used.
     """
 
     def __init__(self, settings: Connection, connection_name: str, order: tuple[tuple[str, int], ...]) -> None:
         self._settings = settings
+        self._tls = tls_context(settings)
         self._name = connection_name
         self._order = order
         self._first = 0
-        self._attempts: set[asyncio.Future[None]] = set()
+        self._attempts: set[asyncio.Future[Wire | BaseException]] = set()
         self.backoff = Backoff(settings.retry_first_s, settings.retry_max_s)
 
     async def connect(self) -> Wire:
@@ -109,35 +113,43 @@ class NodeWalk:
         """The open connection, or the reason why there is none."""
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[Wire | BaseException] = loop.create_future()
-        over: asyncio.Future[None] = loop.create_future()
-        self._attempts.add(over)
-        over.add_done_callback(self._attempts.discard)
+        self._attempts.add(opened)
+        opened.add_done_callback(self._attempts.discard)
 
         def on_done(result: JoinedConnection | BaseException) -> None:
-            outcome = result if isinstance(result, BaseException) else Wire(result, _node(host, port))
-            if not opened.done():
-                opened.set_result(outcome)
-            elif isinstance(outcome, Wire):
-                outcome.abort("connected after nobody waited any more")
-            if not over.done():
-                over.set_result(None)
+            opened.set_result(result if isinstance(result, BaseException) else Wire(result, _node(host, port)))
 
-        JoinedConnection.create_connection(
-            [connection_parameters(self._settings, host, port, self._name)], on_done, custom_ioloop=loop
-        )
+        JoinedConnection.create_connection([self._parameters(host, port)], on_done, custom_ioloop=loop)
         try:
             async with asyncio.timeout(self._attempt_timeout_s):
-                outcome = await opened
-        except (TimeoutError, asyncio.CancelledError) as error:
-            _abort_unwanted(opened)
-            if isinstance(error, asyncio.CancelledError):
-                raise
+                outcome = await asyncio.shield(opened)
+        except TimeoutError:
+            opened.add_done_callback(_abort_unwanted)
             return "no answer in time"
+        except asyncio.CancelledError:
+            opened.add_done_callback(_abort_unwanted)
+            raise
         if isinstance(outcome, Wire):
             return outcome
         if (refusal := handshake_refusal(outcome)) is not None:
             raise self._refused(_node(host, port), refusal) from outcome
         return connect_reason(outcome)
+
+    def _parameters(self, host: str, port: int) -> pika.ConnectionParameters:
+        """One attempt at one node. The broker's own heartbeat proposal is overridden."""
+        settings = self._settings
+        return pika.ConnectionParameters(
+            host=host,
+            port=port,
+            virtual_host=settings.vhost,
+            credentials=pika.PlainCredentials(settings.username, settings.password.get_secret_value()),
+            heartbeat=settings.heartbeat_s,
+            socket_timeout=settings.connect_timeout_s,
+            stack_timeout=settings.handshake_timeout_s,
+            connection_attempts=1,
+            ssl_options=pika.SSLOptions(self._tls, server_hostname=host) if self._tls else None,
+            client_properties={"connection_name": self._name},
+        )
 
     def _refused(self, node: str, words: str) -> BrokerRefused:
         settings = self._settings
@@ -153,22 +165,6 @@ class NodeWalk:
         )
 
 
-def connection_parameters(settings: Connection, host: str, port: int, name: str) -> pika.ConnectionParameters:
-    """One attempt at one node. The broker's own heartbeat proposal is overridden."""
-    return pika.ConnectionParameters(
-        host=host,
-        port=port,
-        virtual_host=settings.vhost,
-        credentials=pika.PlainCredentials(settings.username, settings.password.get_secret_value()),
-        heartbeat=settings.heartbeat_s,
-        socket_timeout=settings.connect_timeout_s,
-        stack_timeout=settings.handshake_timeout_s,
-        connection_attempts=1,
-        ssl_options=_tls(settings, host),
-        client_properties={"connection_name": name},
-    )
-
-
 def connection_name(command: str, purpose: str) -> str:
     """``<command>/<host>/<pid>/<purpose>``, so that an operator finds the process behind a connection."""
     return f"{command}/{socket.gethostname()}/{os.getpid()}/{purpose}"
@@ -181,18 +177,26 @@ def shuffled(settings: Connection) -> tuple[tuple[str, int], ...]:
 
 
 def _abort_unwanted(opened: "asyncio.Future[Wire | BaseException]") -> None:
-    """Close a connection that opened in the very moment in which its waiter was cancelled."""
-    if opened.done() and not opened.cancelled() and isinstance(wire := opened.result(), Wire):
-        wire.abort("connected after nobody waited any more")
+    """Close what an attempt brings, or has just brought, when nobody waits for it any more."""
+    if isinstance(outcome := opened.result(), Wire):
+        outcome.abort("nobody waits for this connection any more")
 
 
-def _tls(settings: Connection, host: str) -> pika.SSLOptions | None:
-    if settings.tls is None:
+def tls_context(settings: Connection) -> ssl.SSLContext | None:
+    """What ``connection.tls`` asks for, None without it. Raises TopologyInvalid."""
+    tls = settings.tls
+    if tls is None:
         return None
-    context = ssl.create_default_context(cafile=settings.tls.ca_file)
-    if settings.tls.cert_file:
-        context.load_cert_chain(settings.tls.cert_file, settings.tls.key_file)
-    return pika.SSLOptions(context, server_hostname=host)
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+    except (OSError, ValueError) as error:
+        raise TopologyInvalid(
+            f"connection.tls of exchanges.yaml cannot be used: {error}",
+            remedy="ca_file, cert_file and key_file are paths of readable PEM files",
+        ) from error
+    return context
 
 
 def _unreachable(reasons: dict[str, str]) -> BrokerUnreachable:

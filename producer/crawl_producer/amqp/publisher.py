@@ -7,11 +7,10 @@ the callbacks that make room, so a full window costs no task switches.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from pika import BasicProperties
-from pika import exceptions as pika_exceptions
 from pika.spec import Basic
 
 from crawl_dedup.errors import CrawlError
@@ -29,6 +28,7 @@ log = logging.getLogger(__name__)
 _PERSISTENT = 2
 #: How often per confirm_timeout_s the oldest unconfirmed message is looked at.
 _LOOKS = 4
+_CLOSED = "the connection to RabbitMQ was closed by this process"
 
 
 class Publisher:
@@ -107,7 +107,7 @@ class Publisher:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._end(Unconfirmed("the connection to RabbitMQ was closed by this process"))
+        self._end(Unconfirmed(_CLOSED))
 
     def _send(self, channel: Channel, entry: Entry) -> bool:
         message = entry.message
@@ -121,14 +121,15 @@ class Publisher:
                 ),
                 mandatory=True,
             )
-        except (pika_exceptions.AMQPError, AssertionError, TypeError, ValueError) as error:
-            # Nothing was sent. It is not raised here, because this may run inside a callback of pika's.
+        except Exception as error:  # noqa: BLE001 - whatever pika's encoder thinks of strange values
+            # Nothing was sent. Not raised here: this may run inside a callback of pika's, which must not raise.
             entry.settle(ValueError(f"{entry} cannot be encoded for AMQP: {error!r}"))
             return False
         self.published += 1
         return True
 
     async def _keep_open(self) -> None:
+        over: CrawlError = Unconfirmed(_CLOSED)
         try:
             while True:
                 self._channel = channel = await self._open()
@@ -137,7 +138,9 @@ class Publisher:
                 self._channel = None
                 self._lose(reason)
         except CrawlError as error:
-            self._end(error)
+            over = error
+        finally:
+            self._end(over)
 
     async def _open(self) -> Channel:
         while True:
@@ -215,7 +218,7 @@ class Publisher:
             self._line.popleft().settle(again(error))
 
 
-async def _within(timeout_s: float, work: Any) -> bool:
+async def _within(timeout_s: float, work: Awaitable[object]) -> bool:
     """Whether the work was done in time."""
     try:
         async with asyncio.timeout(timeout_s):

@@ -15,6 +15,7 @@ from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.link import Link
 from crawl_producer.amqp.nodes import Backoff
+from crawl_producer.amqp.wire import CLOSE_TIMEOUT_S
 from crawl_producer.broker import Delivery
 from crawl_producer.errors import TopologyMissing
 
@@ -96,9 +97,10 @@ class AmqpSubscription:
             return
         self._cancel_sent = True
         try:
-            await channel.call(channel.raw.basic_cancel, self._tag)
-        except Closed as closed:
-            log.debug("%s was gone before it was cancelled: %s", self._tag, closed)
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await channel.call(channel.raw.basic_cancel, self._tag)
+        except (Closed, TimeoutError) as error:
+            log.debug("no answer to the cancel of %s: %s", self._tag, error)
 
     async def _keep(self) -> None:
         try:

@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 #: An orderly close waits this long for the broker's answer; then the socket goes. A broker that answers does
 #: so in milliseconds.
 CLOSE_TIMEOUT_S = 5.0
+#: A connection on which nothing was heard at so many looks in a row, each a quarter of the heartbeat time after
+#: the last, is lost: after 1 to 1.25 heartbeat times, where pika takes up to two and ten seconds. Looks are
+#: counted, not seconds, so that an event loop which was busy meanwhile does not take itself for a dead broker.
+_SILENT_LOOKS = 4
 
 
 class JoinedConnection(AsyncioConnection):
@@ -75,6 +79,12 @@ class Wire:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
         connection.add_on_close_callback(self._on_closed)
+        #: As agreed with the broker; 0 is none.
+        self._heartbeat_s: float = connection.params.heartbeat  # type: ignore[assignment]
+        self._heard_bytes = 0
+        self._silent_looks = 0
+        self._look: asyncio.TimerHandle | None = None
+        self._listen()
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
@@ -118,7 +128,18 @@ class Wire:
         if not self._connection.is_closed:
             self._connection.abort(reason)
 
+    def _listen(self) -> None:
+        heard_bytes = self._connection.bytes_received
+        self._silent_looks = 0 if heard_bytes != self._heard_bytes else self._silent_looks + 1
+        self._heard_bytes = heard_bytes
+        if self._silent_looks > _SILENT_LOOKS:
+            self.abort(f"nothing heard for {self._heartbeat_s} s")
+        elif self._heartbeat_s:
+            self._look = self._loop.call_later(self._heartbeat_s / _SILENT_LOOKS, self._listen)
+
     def _on_closed(self, _connection: object, error: Exception) -> None:
+        if self._look is not None:
+            self._look.cancel()
         self._blocked_before_s, self._blocked_since_s = self.blocked_s, None
         reason = Closed.because(error)
         if not self.closed.done():

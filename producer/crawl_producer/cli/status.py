@@ -142,7 +142,7 @@ def _print(console: Console, shown: Sequence[Shown], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([group.as_dict() | {"pages_per_s": round(rate, 2)} for group, rate in shown]))
     else:
-        console.print(_tables(shown))
+        console.print(_tables(shown), soft_wrap=not console.is_terminal)
 
 
 def _tables(shown: Sequence[Shown]) -> Group:

@@ -1,0 +1,100 @@
+"""Links as they are written on a page."""
+
+import pytest
+from lxml import etree
+
+from crawl_consumer.links import base_url, hrefs, hrefs_of_text, with_encoded_query
+
+PAGE = "http://site.example/folder/page.html"
+
+
+def tree(markup):
+    return etree.fromstring(f"<html><body>{markup}</body></html>", etree.HTMLParser(huge_tree=True))
+
+
+def test_references_are_distinct_and_in_document_order():
+    markup = "<a href=b>1</a><map><area href=a></map><a href=b>2</a><a href=c>3</a>"
+    assert hrefs(tree(markup)) == ["b", "a", "c"]
+
+
+def test_fragments_are_dropped_before_references_are_compared():
+    assert hrefs(tree("<a href='a#1'>1</a><a href='a#2'>2</a><a href=a>3</a>")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "markup", ["<a>", "<a href>", "<a href=''>", "<a href=' '>", "<a href='#top'>", "<a href=' #x'>"]
+)
+def test_a_reference_to_the_page_itself_is_none(markup):
+    assert hrefs(tree(markup)) == []
+
+
+def test_other_elements_are_no_links():
+    assert hrefs(tree("<link href=a><img src=b><b href=c><form action=d><iframe src=e></iframe>")) == []
+
+
+def test_entities_in_references_are_resolved():
+    assert hrefs(tree("<a href='?a=1&amp;b=2'>")) == ["?a=1&b=2"]
+
+
+@pytest.mark.parametrize(
+    ("markup", "base"),
+    [
+        ("", PAGE),
+        ("<base>", PAGE),
+        ("<base target=x><base href=/other/>", "http://site.example/other/"),
+        ("<base href=/one/><base href=/two/>", "http://site.example/one/"),
+        ("<base href='//cdn.example/x'>", "http://cdn.example/x"),
+        ("<base href='https://cdn.example/#x'>", "https://cdn.example/"),
+        ("<base href='javascript:alert(1)'>", PAGE),
+        ("<base href='data:text/html,x'><base href=/two/>", PAGE),
+        ("<base href='http://['>", PAGE),
+        ("<base href=''>", PAGE),
+    ],
+)
+def test_the_base_is_the_first_one_with_a_reference(markup, base):
+    assert base_url(tree(markup), PAGE) == base
+
+
+def test_a_base_in_a_comment_is_none():
+    assert base_url(tree("<!-- <base href=/commented/> -->"), PAGE) == PAGE
+
+
+@pytest.mark.parametrize(
+    ("href", "encoding", "encoded"),
+    [
+        ("/ü?q=ü", "windows-1252", "/ü?q=%FC"),
+        ("/ü", "windows-1252", "/ü"),
+        ("?q=한", "cp949", "?q=%C7%D1"),
+        ("?q=한", "windows-1252", "?q=%26%2354620%3B"),
+        ("?q=a b", "windows-1252", "?q=a b"),
+    ],
+)
+def test_a_query_is_sent_in_the_page_s_own_encoding(href, encoding, encoded):
+    assert with_encoded_query(href, encoding) == encoded
+
+
+@pytest.mark.parametrize(
+    ("markup", "found"),
+    [
+        ("<a href=a>", ["a"]),
+        ("<A\nHREF = 'a b'>", ["a b"]),
+        ('<area/href="a?x=1&amp;y=2">', ["a?x=1&y=2"]),
+        ("<a title='>' data-href=no href=yes>", ["yes"]),
+        ("<a title='x'href=yes>", ["yes"]),
+        ("<abbr href=a><address href=b><a>", []),
+        ("<!-- <a href=a> --><a href=b>", ["b"]),
+        ("<!-- <a href=a>", []),
+        ("<script>'<a href=a>'</script><STYLE><a href=b></STYLE><a href=c#1><a href=c#2>", ["c"]),
+        ("<a href=''><a href='#x'><a title=\"<a href=b>", ["b"]),
+    ],
+)
+def test_links_are_found_in_markup_that_no_tree_can_hold(markup, found):
+    assert hrefs_of_text(markup) == found
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece", ["<a ", "<!--", "<a '", "<a \"'", "<script>", "<a href=", "<a/", " href ", '<a href="']
+)
+def test_markup_made_to_be_slow_is_not(piece):
+    hrefs_of_text("<a " + piece * 200_000)
