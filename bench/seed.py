@@ -64,9 +64,7 @@ def main() -> None:
         folder = Path(name)
         topology = topology_without_a_page_limit(folder)
         environment = os.environ | servers.environment() | {"CRAWL_TOPOLOGY": str(topology)}
-        subprocess.run(
-            [BIN / "crawl-topology", "apply"], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run([BIN / "crawl-topology", "apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
         write_urls(folder / "urls.txt", options.urls, options.hosts)
         first = seed(folder / "urls.txt", environment)
         again = seed(folder / "urls.txt", environment)

@@ -68,7 +68,9 @@ class Commands:
 
     def consumer(self, *options: str, **environment: str) -> subprocess.Popen[str]:
         """Start a consumer of the docs crawl that ends when it is complete and writes to ``out/``."""
-        return self.start("crawl-consumer", "--queue", "docs.*", "--until-done", "--output", "out/", *options, **environment)
+        return self.start(
+            "crawl-consumer", "--queue", "docs.*", "--until-done", "--output", "out/", *options, **environment
+        )
 
     def status(self, crawl: str = "docs") -> dict[str, Any]:
         """The first group of ``crawl-status CRAWL --json``."""
@@ -104,7 +106,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def reference_walk(start: str) -> dict[str, int]:
-    """Every URL below the start's host that links and redirects lead to, with its status, by the standard library only."""
+    """Every URL on the start's host that links and redirects lead to, with its status; standard library only."""
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
     opener.addheaders = [("User-Agent", "reference")]
     found: dict[str, int] = {}

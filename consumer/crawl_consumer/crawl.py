@@ -75,9 +75,7 @@ class Crawl:
         tools: broker, fetcher, spider and sink.
     """
 
-    def __init__(
-        self, name: str, spec: CrawlSpec, *, ledger: Ledger, admission: Admission, tools: Tools
-    ) -> None:
+    def __init__(self, name: str, spec: CrawlSpec, *, ledger: Ledger, admission: Admission, tools: Tools) -> None:
         self.name = name
         self.ledger = ledger
         self.admission = admission
@@ -134,9 +132,7 @@ class Crawl:
             verdict = defect(repr(error), attempt=message.attempt, retry=self._retry)
         await self._settle(delivery, message, Work(url, "", gathered.links, gathered.counts), verdict, status)
 
-    async def _harvest(
-        self, message: UrlMessage, response: Response, verdict: Verdict
-    ) -> tuple[Verdict, Harvest]:
+    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict) -> tuple[Verdict, Harvest]:
         self.tally.bytes += response.size_bytes
         match verdict:
             case Finish("ok"):
@@ -174,16 +170,12 @@ class Crawl:
     ) -> None:
         if isinstance(verdict, Retry):
             self.tally.retried += 1
-            again = successors.retried(
-                delivery, message, reason=verdict.reason, status=status, delay_s=verdict.delay_s
-            )
+            again = successors.retried(delivery, message, reason=verdict.reason, status=status, delay_s=verdict.delay_s)
             await self._replace(delivery, again, release=work.parent)
             return
         if isinstance(verdict, Dead):
             self.tally.dead += 1
-            await self._publish(
-                successors.buried(delivery, reason=verdict.reason, message=message, status=status)
-            )
+            await self._publish(successors.buried(delivery, reason=verdict.reason, message=message, status=status))
         try:
             await self.admission.admit(Work(work.parent, verdict.outcome, work.links, work.counts))
         except PublishRefused:
@@ -208,9 +200,7 @@ class Crawl:
         self.tally.parked += 1
         await self._replace(delivery, successors.parked(delivery, message, wait_ms), release=release)
 
-    async def _replace(
-        self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None
-    ) -> None:
+    async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
         """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""
         await self._publish(successor)
         if release is not None:

@@ -42,9 +42,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 opening.ledgers(redis, topology, name.crawl, [name.group], consumer=consumer)
             )
             fetcher = await stack.enter_async_context(
-                Fetcher(
-                    FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency
-                )
+                Fetcher(FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency)
             )
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             tools = Tools(broker, fetcher, spider, sink)

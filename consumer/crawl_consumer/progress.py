@@ -47,7 +47,5 @@ async def show(read: Callable[[], Awaitable[Books]], *, console: Console) -> Non
 
 
 def _line(name: LedgerName, book: Progress, rate: float) -> str:
-    outcomes = "  ".join(
-        f"{outcome} {n:,}" for outcome, n in sorted(book.outcomes.items(), key=lambda o: -o[1])[:4]
-    )
+    outcomes = "  ".join(f"{outcome} {n:,}" for outcome, n in sorted(book.outcomes.items(), key=lambda o: -o[1])[:4])
     return f"{name}: {book.admitted - book.open:,} done  {book.open:,} to go  {rate:,.1f}/s  {outcomes}"

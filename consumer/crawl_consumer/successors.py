@@ -20,9 +20,7 @@ def parked(delivery: Delivery, message: UrlMessage, wait_ms: float) -> Outgoing:
     return _delayed(delivery, message, wait_ms)
 
 
-def retried(
-    delivery: Delivery, message: UrlMessage, *, reason: str, status: int | None, delay_s: float
-) -> Outgoing:
+def retried(delivery: Delivery, message: UrlMessage, *, reason: str, status: int | None, delay_s: float) -> Outgoing:
     """The message of the next attempt, due after ``delay_s``."""
     again = message.model_copy(
         update={

@@ -67,9 +67,7 @@ class Supervisor:
                 break
             if time.monotonic() - started > RESTART_MAX_S:
                 pause_s = RESTART_FIRST_S
-            log.warning(
-                "process %d ended with %s; starting it again in %.0f s", number, _described(code), pause_s
-            )
+            log.warning("process %d ended with %s; starting it again in %.0f s", number, _described(code), pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, RESTART_MAX_S)
         return code

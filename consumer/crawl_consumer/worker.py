@@ -15,7 +15,7 @@ from crawl_producer.broker import Broker
 log = logging.getLogger(__name__)
 
 #: How often completion is looked at; each look is one small read in Redis.
-COMPLETION_POLL_S = 0.5
+COMPLETION_POLL_S = 0.2
 #: How often this process looks for outboxes whose committer died.
 SWEEP_S = 15.0
 
@@ -54,9 +54,7 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as group:
                 slots = [group.create_task(self._slot()) for _ in range(self._settings.concurrency)]
-                chores = [
-                    group.create_task(c) for c in (self._sweep(), self._watch_broker(), self._until_done())
-                ]
+                chores = [group.create_task(c) for c in (self._sweep(), self._watch_broker(), self._until_done())]
                 with on_signals(first=self._stop.set, second=lambda: _cancel(slots)):
                     await self._stop.wait()
                     await self._intake.stop()

@@ -78,18 +78,14 @@ class Demo:
     def _summary(self, seconds: float, host: str) -> None:
         files = sorted(OUTPUT.glob("*.jsonl"))
         pages = sum(file.read_bytes().count(b"\n") for file in files)
-        say(
-            f"{pages:,} pages of {host} in {seconds:.1f} s ({pages / seconds:,.0f} pages/s, start of the consumers included)"
-        )
+        rate = f"{pages / seconds:,.0f} pages/s, the start of the consumers included"
+        say(f"{pages:,} pages of {host} in {seconds:.1f} s ({rate})")
         say("one JSON line a page, safely on disk before each page was done:")
         for file in files:
             print(f"    {file.relative_to(ROOT)}")
         if files:
             print(
-                "    "
-                + re.sub(rb"\s+", b" ", files[0].read_bytes().split(b"\n", 1)[0])[:160].decode(
-                    errors="replace"
-                )
+                "    " + re.sub(rb"\s+", b" ", files[0].read_bytes().split(b"\n", 1)[0])[:160].decode(errors="replace")
             )
 
     def _run(self, *command: str) -> None:
@@ -143,12 +139,8 @@ def _installed(command: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crawl_dev.demo", description=__doc__)
-    parser.add_argument(
-        "site", nargs="?", default="", help="crawl this URL instead of the local documentation"
-    )
-    parser.add_argument(
-        "--max-minutes", type=float, default=10, help="give up after this long (default: %(default)s)"
-    )
+    parser.add_argument("site", nargs="?", default="", help="crawl this URL instead of the local documentation")
+    parser.add_argument("--max-minutes", type=float, default=10, help="give up after this long (default: %(default)s)")
     return parser
 
 

@@ -95,9 +95,7 @@ class Admission:
             commits = await asyncio.gather(
                 *(ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers)
             )
-            open_ones = [
-                (ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox
-            ]
+            open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
             await self._publish([message for _, outbox in open_ones for message in outbox.messages])
             finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
             if all(finished):

@@ -134,9 +134,7 @@ class Broker(Protocol):
             ValueError: AMQP cannot carry one of them; likewise.
         """
 
-    async def consume(
-        self, queue: str, *, prefetch: int, deliver: Callable[[Delivery], None]
-    ) -> Subscription:
+    async def consume(self, queue: str, *, prefetch: int, deliver: Callable[[Delivery], None]) -> Subscription:
         """Consume a queue; ``deliver`` is called in the event loop, must not block and must not raise.
 
         Raises:

@@ -20,8 +20,7 @@ class Router:
         self._key = spec.key
         self._seed_key = spec.key if spec.seed_key is None else spec.seed_key
         self._routes = [
-            (re.compile(route.match), exchange or route.exchange or spec.exchange, route.key)
-            for route in spec.routes
+            (re.compile(route.match), exchange or route.exchange or spec.exchange, route.key) for route in spec.routes
         ]
 
     def route(self, url: str, *, seed: bool) -> tuple[str, str]:

@@ -100,9 +100,7 @@ async def _queues(
     topology: Topology, crawl: str, group: str, broker: Broker, counts: Mapping[str, QueueCounts] | None
 ) -> Sequence[QueueStatus]:
     mine = [name for name, queue in topology.queues.items() if (queue.crawl, queue.group) == (crawl, group)]
-    every = [
-        derived for queue in mine for derived in (queue, names.due_queue(queue), names.dead_queue(queue))
-    ]
+    every = [derived for queue in mine for derived in (queue, names.due_queue(queue), names.dead_queue(queue))]
     return [await _queue(name, broker, counts) for name in every]
 
 

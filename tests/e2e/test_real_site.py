@@ -3,6 +3,7 @@
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
@@ -135,7 +136,9 @@ def test_the_first_node_of_the_list_need_not_be_there(docs, reference, requests,
     assert_complete(commands, reference, requests(), queues)
 
 
-def test_a_node_of_three_is_killed_in_the_middle(docs, reference, requests, cluster, cluster_vhost, cluster_environment, tmp_path):
+def test_a_node_of_three_is_killed_in_the_middle(
+    docs, reference, requests, cluster, cluster_vhost, cluster_environment, tmp_path
+):
     commands = Commands(cluster_environment, tmp_path)
     try:
         seeded(commands, docs.url)
@@ -157,13 +160,11 @@ def test_a_node_of_three_is_killed_in_the_middle(docs, reference, requests, clus
 
 
 def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        return [int(child) for child in children.read().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False

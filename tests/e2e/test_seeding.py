@@ -49,7 +49,9 @@ def test_the_same_file_twice_changes_nothing(commands):
 
 
 def test_what_is_no_url_is_told_with_its_line_and_nothing_else_is_lost(commands, tmp_path):
-    (tmp_path / "mixed.txt").write_text("https://example.org/a\nnonsense\n\nftp://example.org/\nhttps://example.org/a#x\n")
+    (tmp_path / "mixed.txt").write_text(
+        "https://example.org/a\nnonsense\n\nftp://example.org/\nhttps://example.org/a#x\n"
+    )
     said = commands.run("crawl-seed", "--crawl", "docs", "--file", "mixed.txt", "--rejected", "bad.jsonl", code=10)
     assert "line 2: syntax: 'nonsense'" in said
     assert "line 4: scheme: 'ftp://example.org/'" in said

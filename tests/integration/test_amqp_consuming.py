@@ -3,11 +3,13 @@
 import asyncio
 import os
 import socket
+from contextlib import suppress
 
 import pytest
 import uvloop
 
 from crawl_producer.amqp import AmqpBroker, open_admin
+from crawl_producer.amqp.channel import Channel
 from crawl_producer.broker import Outgoing, QueueDepth
 from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.errors import TopologyMissing
@@ -183,6 +185,29 @@ def test_a_consume_that_is_cancelled_half_way_leaves_no_consumer(rabbit, fresh_v
 
     async def left(broker):
         return await broker.depth("q") == QueueDepth(ready=1, consumers=0)
+
+    play(rabbit, fresh_vhost, act)
+
+
+def test_a_consume_that_is_cancelled_at_any_moment_leaves_no_consumer_and_no_channel(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.depth("q")
+        for step in range(40):
+            beginning = asyncio.create_task(broker.consume("q", prefetch=1, deliver=stage.inbox.put_nowait))
+            await asyncio.sleep(step / 10_000)
+            beginning.cancel()
+            with suppress(asyncio.CancelledError):
+                await (await beginning).cancel()
+                break
+        await until(lambda: left(broker))
+        assert step > 3
+        channel = await Channel.open(await broker._consuming.wire())
+        # The lowest free number; one channel stays open for what a finished consumer has in hand.
+        assert channel.raw.channel_number <= 2
+        await channel.close()
+
+    async def left(broker):
+        return await broker.depth("q") == QueueDepth(ready=0, consumers=0)
 
     play(rabbit, fresh_vhost, act)
 

@@ -139,9 +139,12 @@ def test_closing_waits_for_confirms_that_nobody_waits_for(stage):
     async def play():
         async with stage:
             async with stage.client() as broker:
-                publishing = asyncio.create_task(broker.publish_all([message(f"{n:03}") for n in range(300)]))
-                await until(lambda: broker.statistics().published)
+                await broker.publish(message("000"))
+                stage.proxy.hold()
+                publishing = asyncio.create_task(broker.publish_all([message(f"{n:03}") for n in range(1, 300)]))
+                await until(lambda: broker.statistics().unconfirmed == 299)
                 publishing.cancel()
+                asyncio.get_running_loop().call_later(0.2, stage.proxy.release)
             assert broker.statistics().confirmed == 300
             assert len(await stage.kept()) == 300
 

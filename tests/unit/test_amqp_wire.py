@@ -3,11 +3,12 @@
 import asyncio
 import inspect
 
-from pika import ConnectionParameters, frame, spec
+from pika import frame, spec
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel as PikaChannel
 
-from crawl_producer.amqp.wire import JoinedConnection
+from amqp_recorder import Recorder
+from crawl_producer.amqp.wire import Wire
 
 
 def test_the_private_names_that_are_overridden_or_called_exist():
@@ -27,17 +28,6 @@ def test_a_publication_is_encoded_before_anything_is_sent():
 
 def test_pika_answers_some_cancels_with_silence_which_the_subscription_knows():
     assert "consumer is already cancelling" in inspect.getsource(PikaChannel.basic_cancel)
-
-
-class Recorder(JoinedConnection):
-    """A connection that was never opened, and keeps what would be sent."""
-
-    def __init__(self, loop):
-        super().__init__(ConnectionParameters(), custom_ioloop=loop, internal_connection_workflow=False)
-        self.sent = []
-
-    def _adapter_emit_data(self, data):
-        self.sent.append(data)
 
 
 def publication(number):
@@ -76,5 +66,39 @@ def test_frames_of_a_connection_that_went_are_dropped():
         connection._set_connection_state(connection.CONNECTION_CLOSED)
         await asyncio.sleep(0)
         assert connection.sent == []
+
+    asyncio.run(act())
+
+
+def test_a_silent_connection_is_dropped_and_one_that_is_heard_is_not():
+    async def act():
+        loop = asyncio.get_running_loop()
+        silent, heard = Recorder(loop, heartbeat=1), Recorder(loop, heartbeat=1)
+        silent_wire, heard_wire = Wire(silent, "silent"), Wire(heard, "heard")
+
+        def speak():
+            heard.bytes_received += 8
+            loop.call_later(0.3, speak)
+
+        speak()
+        async with asyncio.timeout(2):
+            reason = await silent_wire.closed
+        assert "nothing heard" in str(reason)
+        assert reason.lost
+        assert not heard_wire.closed.done()
+
+    asyncio.run(act())
+
+
+def test_a_wire_that_is_blocked_closes_without_waiting_for_an_answer():
+    async def act():
+        connection = Recorder(asyncio.get_running_loop())
+        wire = Wire(connection, "node")
+        connection.hear(spec.Connection.Blocked("memory"))
+        assert wire.blocked
+        async with asyncio.timeout(1):
+            await wire.close()
+        assert not wire.is_open
+        await wire.close()
 
     asyncio.run(act())

@@ -51,9 +51,9 @@ def test_every_command_has_help_with_runnable_examples(name):
 
 def test_every_exit_code_is_documented():
     table = section((ROOT / "docs" / "commands.md").read_text(), "Exit codes")
-    assert {int(code) for code in re.findall(r"\d+", " ".join(re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)))} == {
-        int(code) for code in ExitCode
-    }
+    assert {
+        int(code) for code in re.findall(r"\d+", " ".join(re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)))
+    } == {int(code) for code in ExitCode}
 
 
 def test_the_changelog_tells_of_this_version():
@@ -71,6 +71,10 @@ def test_links_between_the_documents_lead_somewhere(document):
 def test_every_file_that_the_design_names_exists():
     text = (ROOT / "docs" / "design.md").read_text()
     named = set(re.findall(r"`((?:crawl_\w+/)?[\w/]+\.(?:py|lua))`", text))
-    sources = {str(p.relative_to(root)) for root in map(ROOT.joinpath, ("dedup", "producer", "consumer")) for p in root.rglob("*.*")}
+    sources = {
+        str(p.relative_to(root))
+        for root in map(ROOT.joinpath, ("dedup", "producer", "consumer"))
+        for p in root.rglob("*.*")
+    }
     missing = {name for name in named if not any(source == name or source.endswith("/" + name) for source in sources)}
     assert not missing

@@ -74,9 +74,7 @@ def test_one_budget_is_split_over_the_queues():
         async with Intake(broker, ["a", "b", "c", "d"], slots=32):
             return broker.prefetch
 
-    assert asyncio.run(main()) == dict.fromkeys(
-        [name for queue in "abcd" for name in (f"{queue}.due", queue)], 16
-    )
+    assert asyncio.run(main()) == dict.fromkeys([name for queue in "abcd" for name in (f"{queue}.due", queue)], 16)
 
 
 def test_stop_wakes_every_waiting_slot_and_cancels_once():

@@ -56,9 +56,7 @@ def test_standard_input_is_read_for_a_dash_or_no_path(path):
     assert lines_of(path, gzip.compress(b"https://example.org/")) == [b"https://example.org/"]
 
 
-@pytest.mark.parametrize(
-    "content", [None, gzip.compress(b"https://example.org/\n" * 99)[:-9], b"\x1f\x8bnonsense"]
-)
+@pytest.mark.parametrize("content", [None, gzip.compress(b"https://example.org/\n" * 99)[:-9], b"\x1f\x8bnonsense"])
 def test_a_file_that_is_missing_cut_short_or_damaged_is_named(tmp_path, content):
     path = tmp_path / "seeds.gz"
     if content is not None:

@@ -1,4 +1,4 @@
-"""The story of one URL, on the in-memory broker and ledger and a web of a few pages: every outcome, and what follows it."""
+"""The story of one URL, on the in-memory broker and ledger and a web of a few pages: every outcome and its sequel."""
 
 import asyncio
 import json
