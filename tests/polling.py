@@ -12,7 +12,7 @@ _LOOK_S = 0.01
 async def until(condition):
     """Wait until ``condition()``, or what it returns when awaited, is true."""
     async with asyncio.timeout(PATIENCE_S):
-        while not await _value(condition()):  # noqa: ASYNC110 - the one place that polls
+        while not await _value(condition()):
             await asyncio.sleep(_LOOK_S)
 
 

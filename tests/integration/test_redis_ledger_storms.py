@@ -284,7 +284,7 @@ def test_redis_killed_and_started_again_in_the_middle_costs_nothing(run):
 def test_redis_that_loses_its_last_writes_costs_refetches_but_no_url(lost_bytes):
     async def lose(server, world):
         log = next(server.folder.glob("appendonlydir/*.incr.aof"))
-        while log.stat().st_size < 40_000:  # noqa: ASYNC110 - nobody tells of a file's growth
+        while log.stat().st_size < 40_000:
             await asyncio.sleep(0.002)
         await asyncio.to_thread(server.kill)
         with log.open("r+b") as file:

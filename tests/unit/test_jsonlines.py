@@ -110,7 +110,7 @@ def test_a_line_that_a_crash_has_torn_is_closed(tmp_path):
 
 def test_standard_output_is_dash(capfd):
     write_all("-", {"n": 1}, {"n": 2})
-    print("still open")  # noqa: T201 - on the stream that the sink has closed its copy of
+    print("still open")
     assert capfd.readouterr().out == '{"n":1}\n{"n":2}\nstill open\n'
 
 
