@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from crawl_dedup import Fingerprint, host
 from crawl_producer.admission import Admission, Admitted, Work
+from crawl_producer.errors import Unroutable
 from crawl_producer.message import UrlMessage
 from crawl_producer.seeds import Rejected, Seed
 
@@ -21,7 +22,7 @@ SHOWN_REJECTIONS = 20
 
 @dataclass(slots=True)
 class SeedReport:
-    """What became of the lines so far."""
+    """What became of the lines so far; ``unroutable`` ones are kept in the outbox, because no queue is bound for them."""
 
     lines: int = 0
     admitted: int = 0
@@ -29,6 +30,8 @@ class SeedReport:
     rejected: int = 0
     over_limit: int = 0
     resumed: int = 0
+    unroutable: int = 0
+    unroutable_because: str = ""
     shown: list[Rejected] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -117,6 +120,10 @@ class Seeding:
                 self.report.admitted += len(distinct)
             else:
                 self.report.add(await self._admission.admit(self._work(distinct), seed=True))
+        except Unroutable as error:
+            # They stay in the outbox: whoever seeds or sweeps once there is a queue publishes them.
+            self.report.unroutable += len(distinct)
+            self.report.unroutable_because = str(error)
         finally:
             window.release()
         self._on_progress(self.report)

@@ -92,3 +92,15 @@ def test_forgetting_a_crawl_makes_its_seeds_new_again(commands):
     assert forgot["purged"]["docs.pages"] == 1
     assert commands.status()["state"] == "not started"
     assert seed(commands, "https://example.org/")["admitted"] == 1
+
+
+def test_seeds_that_no_queue_wants_are_kept_until_there_is_one(commands, rabbit, fresh_vhost):
+    rabbit.ctl("--vhost", fresh_vhost, "delete_queue", "docs.pages")
+    said = commands.run("crawl-seed", "--crawl", "docs", "https://example.org/a", code=10)
+    assert "unroutable: " in said
+    assert "crawl.docs" in said
+    assert "crawl-topology apply" in said
+    commands.run("crawl-topology", "apply")
+    assert seed(commands, "https://example.org/a")["resumed"] == 1
+    books = commands.status()
+    assert (books["admitted"], books["waiting"]) == (1, 1)

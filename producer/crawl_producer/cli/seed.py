@@ -98,7 +98,7 @@ def seed(
             else:
                 report = await _admit(loaded.topology, name, router, entries, depth, reject, on_progress)
         _print(report, as_json=as_json, dry_run=dry_run)
-        return ExitCode.SOME_REJECTED if report.rejected else ExitCode.DONE
+        return ExitCode.SOME_REJECTED if report.rejected or report.unroutable else ExitCode.DONE
 
     run(PROGRAM, main, debug=debug)
 
@@ -202,6 +202,9 @@ def _print(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:
             f"... and {report.rejected - len(report.shown):,} more (--rejected FILE keeps all)",
             file=sys.stderr,
         )
+    if report.unroutable:
+        remedy = "crawl-topology apply, then seed again: they are kept and published then"
+        print(f"unroutable: {report.unroutable_because}\n  remedy: {remedy}", file=sys.stderr)
     rate = report.lines / report.seconds if report.seconds else 0
     parts = [
         f"{report.admitted:,} {'would be admitted' if dry_run else 'admitted'}",
@@ -209,6 +212,7 @@ def _print(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:
     ]
     parts += [f"{report.rejected:,} rejected"]
     parts += [f"{report.over_limit:,} over max_pages"] if report.over_limit else []
+    parts += [f"{report.unroutable:,} unroutable"] if report.unroutable else []
     parts += [f"{report.resumed:,} left over from a killed run"] if report.resumed else []
     print(f"{', '.join(parts)}  ({report.lines:,} URLs in {report.seconds:.1f} s, {rate:,.0f}/s)")
 
