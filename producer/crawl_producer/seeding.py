@@ -22,7 +22,7 @@ SHOWN_REJECTIONS = 20
 
 @dataclass(slots=True)
 class SeedReport:
-    """What became of the lines so far; ``unroutable`` ones are kept in the outbox, because no queue is bound for them."""
+    """What became of the lines so far; ``unroutable`` ones stay in the outbox until a queue is bound for them."""
 
     lines: int = 0
     admitted: int = 0
