@@ -113,9 +113,9 @@ class Seeding:
         self._on_rejected(rejected)
 
     async def _admit(self, urls: list[str], window: asyncio.Semaphore) -> None:
+        distinct = dict.fromkeys(urls)
+        self.report.duplicate += len(urls) - len(distinct)
         try:
-            distinct = dict.fromkeys(urls)
-            self.report.duplicate += len(urls) - len(distinct)
             if self._admission is None:
                 self.report.admitted += len(distinct)
             else:
