@@ -55,7 +55,10 @@ class Connection(Frozen):
     handshake_timeout_s: float = Field(default=6, gt=0)  #: per node, TCP + TLS + AMQP
     retry_first_s: float = Field(default=0.2, gt=0)  #: pause after a round of all nodes, grows with jitter …
     retry_max_s: float = Field(default=30, gt=0)  #: … up to this
-    give_up_s: float = Field(default=60, gt=0)  #: without any node for this long, commands end (exit code 4)
+    opening_s: float = Field(
+        default=5, gt=0
+    )  #: at the start, without any node for this long, commands end (exit code 4) …
+    give_up_s: float = Field(default=60, gt=0)  #: … and later, when a connection was lost, after this long
     confirm_window: int = Field(default=500, ge=1)  #: messages published and not yet confirmed
     confirm_timeout_s: float = Field(default=60, gt=0)
 

@@ -7,15 +7,15 @@ import uvloop
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.broker import Outgoing
 from crawl_producer.declarations import Binding, Exchange, Queue
-from crawl_producer.errors import Unconfirmed
+from crawl_producer.errors import PublishRefused, Unconfirmed
 from crawl_producer.topology import Connection
 from polling import until
 
 MESSAGES = 10_000
 
 
-def settings(cluster, vhost):
-    nodes = tuple(f"127.0.0.1:{node.port}" for node in cluster.nodes)
+def settings(cluster, vhost, *, only=slice(None)):
+    nodes = tuple(f"127.0.0.1:{node.port}" for node in cluster.nodes[only])
     return Connection(nodes=nodes, vhost=vhost, retry_first_s=0.05, connect_timeout_s=1, handshake_timeout_s=3)
 
 
@@ -32,7 +32,7 @@ def node_of(cluster, broker):
 
 def run(work):
     async def limited():
-        async with asyncio.timeout(110):
+        async with asyncio.timeout(60):
             await work
 
     uvloop.run(limited())
@@ -52,11 +52,20 @@ class Publishers:
     async def _publish(self):
         for number in self._numbers:
             try:
-                await self._broker.publish(Outgoing("x", "k", b"%d" % number, str(number)))
+                while not await self._accepted(number):
+                    await asyncio.sleep(0.05)
             except Unconfirmed:
                 self.unconfirmed.add(number)
             else:
                 self.confirmed.add(number)
+
+    async def _accepted(self, number):
+        """A quorum queue that has just lost its leader refuses, and some channels never learn of the next one."""
+        try:
+            await self._broker.publish(Outgoing("x", "k", b"%d" % number, str(number)))
+        except PublishRefused:
+            return False
+        return True
 
 
 async def drained(connection, expected):
@@ -114,6 +123,34 @@ def test_a_consumer_goes_on_when_its_node_is_killed(cluster, cluster_vhost):
             await publishing
             await until(lambda: found >= publishers.confirmed)
             assert broker.statistics().reconnects == 2
+
+    run(work())
+
+
+def test_a_queue_goes_on_when_its_leader_is_killed_and_the_clients_are_elsewhere(cluster, cluster_vhost):
+    async def work():
+        # A quorum queue's first leader is on the node that its declarer is connected to.
+        await declare(settings(cluster, cluster_vhost, only=slice(1)))
+        connection = settings(cluster, cluster_vhost, only=slice(1, None))
+        async with AmqpBroker(connection, name="test") as broker:
+            found = set()
+
+            def deliver(delivery):
+                found.add(int(delivery.body))
+                assert delivery.ack()
+
+            await broker.consume("q", prefetch=50, deliver=deliver)
+            publishers = Publishers(broker)
+            publishing = asyncio.create_task(publishers.run())
+            await until(lambda: len(found) > MESSAGES // 4)
+            await asyncio.to_thread(cluster.nodes[0].kill)
+            await publishing
+            await until(lambda: found >= publishers.confirmed)
+            statistics = broker.statistics()
+            assert (statistics.reconnects, statistics.stale_acks) == (0, 0)
+            assert publishers.confirmed == set(range(MESSAGES))
+        async with AmqpBroker(connection, name="test") as broker:
+            assert (await broker.depth("q")).ready == 0
 
     run(work())
 

@@ -88,7 +88,7 @@ def test_without_any_node_each_is_listed_with_its_reason(dead_node, silent_node)
     async def work():
         began = time.monotonic()
         with pytest.raises(BrokerUnreachable) as caught:
-            async with AmqpBroker(settings(dead_node, silent_node, UNKNOWN, give_up_s=0.5), name="test"):
+            async with AmqpBroker(settings(dead_node, silent_node, UNKNOWN, opening_s=0.5), name="test"):
                 pytest.fail("connected to nothing")
         assert f"{dead_node} (connection refused)" in str(caught.value)
         assert f"{silent_node} (no answer in time)" in str(caught.value)

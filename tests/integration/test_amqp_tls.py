@@ -46,7 +46,7 @@ def proxy(rabbit, certificate):
 
 def settings(port, vhost, **tls):
     return Connection(
-        nodes=(f"127.0.0.1:{port}",), vhost=vhost, tls=Tls(**tls), give_up_s=0.5, retry_first_s=0.1, heartbeat_s=5
+        nodes=(f"127.0.0.1:{port}",), vhost=vhost, tls=Tls(**tls), opening_s=0.5, retry_first_s=0.1, heartbeat_s=5
     )
 
 

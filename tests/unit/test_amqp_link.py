@@ -6,8 +6,7 @@ import pytest
 from pika import exceptions, spec
 
 from amqp_recorder import Recorder
-from crawl_producer.amqp import link as link_module
-from crawl_producer.amqp.link import Link
+from crawl_producer.amqp.link import HEALTHY_S, Link
 from crawl_producer.amqp.nodes import Backoff
 from crawl_producer.amqp.wire import Wire
 from crawl_producer.errors import BrokerRefused, BrokerUnreachable
@@ -127,12 +126,12 @@ def test_a_defect_in_the_walk_leaves_nobody_waiting():
     play(act)
 
 
-def test_pauses_start_small_again_only_after_a_healthy_connection(monkeypatch):
+def test_pauses_start_small_again_only_after_a_healthy_connection():
     async def act(link, walk):
         walk.found[0].lose(LOST)
         await link.wire()
         assert walk.backoff._last_s > 0
-        monkeypatch.setattr(link_module, "HEALTHY_S", 0)
+        link.current.opened_s -= HEALTHY_S
         walk.found[1].lose(LOST)
         await link.wire()
         assert walk.backoff._last_s == 0

@@ -21,7 +21,7 @@ async def open_admin(connection: Connection, *, name: str = "crawl-topology") ->
         name: the command's name, the first part of what ``rabbitmqctl list_connections`` shows.
 
     Raises:
-        BrokerUnreachable: no node answered within ``give_up_s``.
+        BrokerUnreachable: no node answered within ``opening_s``.
         BrokerRefused: a node refused the credentials or the virtual host.
     """
     link = Link(NodeWalk(connection, connection_name(name, "admin"), shuffled(connection)))

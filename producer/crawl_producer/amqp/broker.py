@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Self
 
 from crawl_dedup.errors import CrawlError
@@ -34,7 +35,7 @@ class AmqpBroker:
         name: the command's name, the first part of what ``rabbitmqctl list_connections`` shows.
 
     Raises:
-        BrokerUnreachable: on entering, no node answered within ``give_up_s``.
+        BrokerUnreachable: on entering, no node answered within ``opening_s``.
         BrokerRefused: on entering, a node refused the credentials or the virtual host.
     """
 
@@ -108,14 +109,9 @@ class AmqpBroker:
         links = [link for link in (self._publishing, self._consuming) if link is not None]
         return BrokerStatistics(
             node=wire.node if wire else "",
-            published=publisher.published,
-            confirmed=publisher.confirmed,
-            returned=publisher.returned,
-            nacked=publisher.nacked,
+            **asdict(publisher.counts),
             unconfirmed=publisher.unconfirmed,
-            delivered=self._counts.delivered,
-            acked=self._counts.acked,
-            stale_acks=self._counts.stale_acks,
+            **asdict(self._counts),
             reconnects=sum(link.reconnects for link in links),
             consumer_cancels=sum(subscription.cancels for subscription in self._subscriptions),
             blocked_s=self._publishing.blocked_s,

@@ -66,25 +66,28 @@ class NodeWalk:
         self._tls = tls_context(settings)
         self._name = connection_name
         self._order = order
-        self._first = 0
+        self._first, self._served = 0, False
         self._attempts: set[asyncio.Future[Wire | BaseException]] = set()
         self.backoff = Backoff(settings.retry_first_s, settings.retry_max_s)
 
     async def connect(self) -> Wire:
-        """Try every node in turn, again and again, for at most ``give_up_s`` (and one whole round).
+        """Try every node in turn, again and again, for a limited time and at least one whole round.
+
+        The limit is ``opening_s`` until a first node answered, because a user is waiting, and then ``give_up_s``.
 
         Raises:
             BrokerUnreachable: no node answered; the message lists each with its reason.
             BrokerRefused: a node refused the credentials or the virtual host; trying again cannot help.
         """
         loop = asyncio.get_running_loop()
-        give_up_s = loop.time() + self._settings.give_up_s
+        patience_s = self._settings.give_up_s if self._served else self._settings.opening_s
+        give_up_s = loop.time() + patience_s
         while True:
             reasons: dict[str, str] = {}
             for place, (host, port) in self._round():
                 outcome = await self._attempt(host, port)
                 if isinstance(outcome, Wire):
-                    self._first = place + 1
+                    self._first, self._served = place + 1, True
                     return outcome
                 reasons[_node(host, port)] = outcome
             left_s = give_up_s - loop.time()

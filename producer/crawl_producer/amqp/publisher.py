@@ -1,4 +1,4 @@
-"""Publishing until confirmed: a window of unconfirmed messages on one channel, reopened when it goes.
+"""Publishing until confirmed: a line of messages, a window of unconfirmed ones, an outlet that is kept open.
 
 Callers wait for one future per batch. Messages that do not fit into the window wait in line and are sent from
 the callbacks that make room, so a full window costs no task switches.
@@ -7,27 +7,26 @@ the callbacks that make room, so a full window costs no task switches.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
-
-from pika import BasicProperties
-from pika.spec import Basic
+from collections.abc import Awaitable, Sequence
 
 from crawl_dedup.errors import CrawlError
-from crawl_producer.amqp.channel import Channel
-from crawl_producer.amqp.confirms import Batch, Confirms, Entry
+from crawl_producer.amqp.confirms import Batch, Entry
 from crawl_producer.amqp.errors import Closed, again
 from crawl_producer.amqp.link import Link
+from crawl_producer.amqp.outlet import Outlet, PublishCounts
 from crawl_producer.amqp.wire import CLOSE_TIMEOUT_S
 from crawl_producer.broker import Outgoing
-from crawl_producer.errors import PublishFailed, PublishRefused, Unconfirmed, Unroutable
+from crawl_producer.errors import PublishFailed, Unconfirmed
 
 log = logging.getLogger(__name__)
 
-#: AMQP's delivery mode for messages that survive a restart of the broker.
-_PERSISTENT = 2
 #: How often per confirm_timeout_s the oldest unconfirmed message is looked at.
 _LOOKS = 4
+#: After a refusal a channel is replaced, at most this often. RabbitMQ 3.10 asks the node that a channel first
+#: knew as a quorum queue's leader, and when that node is gone it refuses on this channel for ever.
+RENEW_S = 1.0
+#: Replacing waits this long for confirms; messages of a queue that never confirms must not hold up the rest.
+_DRAIN_S = 1.0
 _CLOSED = "the connection to RabbitMQ was closed by this process"
 
 
@@ -40,7 +39,7 @@ class Publisher:
         confirm_timeout_s: a confirm that takes longer, not counting blocked time, will not come.
 
     Attributes:
-        published, confirmed, returned, nacked: counts since the start.
+        counts: what became of messages since the start.
     """
 
     def __init__(self, link: Link, *, window: int, confirm_timeout_s: float) -> None:
@@ -49,21 +48,21 @@ class Publisher:
         link.on_unblocked = self.pump
         self._window = window
         self._timeout_s = confirm_timeout_s
-        self._channel: Channel | None = None
+        self._outlet: Outlet | None = None
+        self._retiring: asyncio.TimerHandle | None = None
         self._line: deque[Entry] = deque()
-        self._confirms = Confirms()
         self._flushed = asyncio.Event()
         self._over: CrawlError | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.published = self.confirmed = self.returned = self.nacked = 0
+        self.counts = PublishCounts()
 
     def __repr__(self) -> str:
-        return f"<Publisher {len(self._line)} in line, {self.unconfirmed} in flight, {self.confirmed} confirmed>"
+        return f"<Publisher {len(self._line)} in line, {self._outlet!r}>"
 
     @property
     def unconfirmed(self) -> int:
         """Messages that wait for their confirm now."""
-        return len(self._confirms)
+        return self._outlet.in_flight if self._outlet else 0
 
     def start(self) -> None:
         """Begin to keep a channel open; returns at once."""
@@ -86,21 +85,18 @@ class Publisher:
 
     def pump(self) -> None:
         """Send from the line what fits into the window; called whenever there may be room."""
-        channel, line, confirms = self._channel, self._line, self._confirms
-        if not line or channel is None or self._link.blocked:
+        outlet, line = self._outlet, self._line
+        if not line or outlet is None or self._retiring or self._link.blocked:
             return
         now_s = self._loop.time()
-        while line and len(confirms) < self._window and channel.is_open:
+        while line and outlet.in_flight < self._window and outlet.channel.is_open:
             entry = line.popleft()
-            if entry.unwanted:
-                continue
-            entry.sent_s = now_s
-            if self._send(channel, entry):
-                confirms.sent(entry)
+            if not entry.unwanted:
+                outlet.send(entry, now_s)
 
     async def close(self) -> None:
         """Wait a moment for outstanding confirms, then stop; the link is closed by its owner."""
-        if self.unconfirmed and self._channel is not None and not self._link.blocked:
+        if self.unconfirmed and not self._link.blocked:
             self._flushed.clear()
             await _within(CLOSE_TIMEOUT_S, self._flushed.wait())
         for task in self._tasks:
@@ -109,111 +105,73 @@ class Publisher:
             await asyncio.wait(self._tasks)
         self._end(Unconfirmed(_CLOSED))
 
-    def _send(self, channel: Channel, entry: Entry) -> bool:
-        message = entry.message
-        try:
-            channel.raw.basic_publish(
-                message.exchange,
-                message.routing_key,
-                message.body,
-                BasicProperties(  # type: ignore[no-untyped-call]
-                    headers=dict(message.headers), delivery_mode=_PERSISTENT, message_id=message.message_id
-                ),
-                mandatory=True,
-            )
-        except Exception as error:  # noqa: BLE001 - whatever pika's encoder thinks of strange values
-            # Nothing was sent. Not raised here: this may run inside a callback of pika's, which must not raise.
-            entry.settle(ValueError(f"{entry} cannot be encoded for AMQP: {error!r}"))
-            return False
-        self.published += 1
-        return True
-
     async def _keep_open(self) -> None:
         over: CrawlError = Unconfirmed(_CLOSED)
         try:
             while True:
-                self._channel = channel = await self._open()
-                self.pump()
-                reason = await asyncio.shield(channel.closed)
-                self._channel = None
-                self._lose(reason)
+                self._outlet = outlet = await self._open()
+                self._stay(outlet)
+                reason = await asyncio.shield(outlet.channel.closed)
+                self._outlet = None
+                outlet.lose(reason)
+                self._flushed.set()
         except CrawlError as error:
             over = error
         finally:
             self._end(over)
 
-    async def _open(self) -> Channel:
+    async def _open(self) -> Outlet:
         while True:
             try:
-                channel = await self._link.channel()
-                channel.raw.add_on_return_callback(self._on_return)
-                await channel.call(channel.raw.confirm_delivery, self._on_confirm)
+                return await Outlet.open(self._link, self.counts, self._on_settled)
             except Closed as closed:
                 log.debug("the publishing channel closed while it was opened: %s", closed)
-            else:
-                self._confirms = Confirms()
-                return channel
+
+    def _on_settled(self) -> None:
+        outlet = self._outlet
+        if outlet is None:
+            return
+        if outlet.refused and not self._retiring and self._loop.time() - outlet.opened_s >= RENEW_S:
+            self._retiring = self._loop.call_later(_DRAIN_S, self._stay, outlet)
+        if not outlet.in_flight:
+            self._flushed.set()
+            if self._retiring:
+                outlet.channel.abandon()
+        self.pump()
+
+    def _stay(self, outlet: Outlet) -> None:
+        """Go on with this outlet: it is new, or could not be replaced now."""
+        if self._retiring is not None:
+            self._retiring.cancel()
+            self._retiring = None
+        outlet.opened_s, outlet.refused = self._loop.time(), False
+        self.pump()
 
     async def _watch(self) -> None:
         """Give a channel up whose oldest confirm is overdue: its window would stay taken for ever."""
         while True:
             await asyncio.sleep(self._timeout_s / _LOOKS)
-            now_s = self._loop.time()
+            outlet, now_s = self._outlet, self._loop.time()
+            if outlet is None or (oldest := outlet.oldest) is None:
+                continue
             if self._link.blocked:
-                for entry in self._confirms:
-                    entry.sent_s = now_s
-            oldest, channel = self._confirms.oldest, self._channel
-            if oldest is not None and channel is not None and now_s - oldest.sent_s > self._timeout_s:
-                await self._give_up(channel, f"no confirm of {oldest} within {self._timeout_s:.0f} s")
+                outlet.wait_anew(now_s)
+            elif now_s - oldest.sent_s > self._timeout_s:
+                await self._give_up(outlet, f"no confirm of {oldest} within {self._timeout_s:g} s")
 
-    async def _give_up(self, channel: Channel, reason: str) -> None:
+    async def _give_up(self, outlet: Outlet, reason: str) -> None:
         log.warning("%s; opening another channel", reason)
-        self._channel = None
-        self._fail(self._confirms.take_all(), reason)
+        self._outlet = None
+        outlet.fail(reason)
         wire = self._link.current
-        if not await _within(CLOSE_TIMEOUT_S, channel.close()) and wire is not None:
+        if not await _within(CLOSE_TIMEOUT_S, outlet.channel.close()) and wire is not None:
             wire.abort("no answer to the close of a channel")
-
-    def _on_return(self, _channel: object, method: Basic.Return, properties: BasicProperties, _body: bytes) -> None:
-        if not self._confirms.returned(method.exchange, method.routing_key, properties.message_id, method.reply_text):
-            log.error("RabbitMQ returned message %r, which is not in flight", properties.message_id)
-
-    def _on_confirm(self, frame: Any) -> None:
-        method = frame.method
-        nacked = isinstance(method, Basic.Nack)
-        for entry in self._confirms.settled(method.delivery_tag, multiple=method.multiple):
-            if nacked:
-                self.nacked += 1
-                entry.settle(PublishRefused(f"a queue refused {entry}", remedy="it is full: see crawl-status"))
-            elif entry.returned is not None:
-                self.returned += 1
-                entry.settle(Unroutable(f"no queue wants {entry}: {entry.returned}", remedy="crawl-topology check"))
-            else:
-                self.confirmed += 1
-                entry.settle(None)
-        if not self.unconfirmed:
-            self._flushed.set()
-        self.pump()
-
-    def _lose(self, reason: Closed) -> None:
-        """The channel went: messages for the exchange to blame learn why, others that nothing is known."""
-        entries = self._confirms.take_all()
-        self._flushed.set()
-        if reason.exchange is not None:
-            for entry in entries:
-                if entry.message.exchange == reason.exchange:
-                    entry.settle(reason.as_error())
-            entries = [entry for entry in entries if entry.message.exchange != reason.exchange]
-        self._fail(entries, str(reason))
-
-    def _fail(self, entries: Iterable[Entry], reason: str) -> None:
-        for entry in entries:
-            entry.settle(Unconfirmed(f"not known to be confirmed: {entry}: {reason}"))
 
     def _end(self, error: CrawlError) -> None:
         """There will be no connection any more: whoever waits in line learns why, and whoever comes later."""
         self._over = self._over or error
-        self._fail(self._confirms.take_all(), str(error))
+        if self._outlet is not None:
+            self._outlet.fail(str(error))
         while self._line:
             self._line.popleft().settle(again(error))
 
