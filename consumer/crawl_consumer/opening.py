@@ -8,16 +8,18 @@ from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.intake import Intake
 from crawl_consumer.jsonlines import JsonLinesSink
+from crawl_consumer.robots import NoRobots, Robots, RobotsGate
+from crawl_consumer.robots_file import product_token
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName
+from crawl_dedup import LedgerName, RedisRobots
 from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.routing import Router
-from crawl_producer.topology import Topology
+from crawl_producer.topology import CrawlSpec, Topology
 
 PROGRAM = "crawl-consumer"
 
@@ -44,8 +46,12 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
             fetcher = await stack.enter_async_context(
                 Fetcher(FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency)
             )
+            robots: Robots = NoRobots()
+            if spec.robots.obey:
+                cache = RedisRobots(redis, consumer=f"{consumer} {name}")
+                robots = await stack.enter_async_context(RobotsGate(fetcher, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            tools = Tools(broker, fetcher, spider, sink)
+            tools = Tools(broker, fetcher, spider, sink, robots)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=settings.concurrency))
         by_queue = {
@@ -59,6 +65,11 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
 def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:
     """The ledgers that the queues of these settings belong to, each once."""
     return tuple(dict.fromkeys(_ledger_name(queue, topology) for queue in settings.queues))
+
+
+def token_of(spec: CrawlSpec) -> str:
+    """The name by which robots.txt files and robots directives know this crawl."""
+    return spec.robots.product_token or product_token(user_agent(spec.user_agent))
 
 
 def _ledger_name(queue: str, topology: Topology) -> LedgerName:
