@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from operator import add
 
-from crawl_consumer import harvest, successors
+from crawl_consumer import directives, harvest, successors
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
 from crawl_consumer.outcome import Dead, Finish, Park, Retry, Verdict, defect, forbidden, judge, spider_raised
 from crawl_consumer.page import Page
-from crawl_consumer.robots import NoRobots, Robots
+from crawl_consumer.robots import NoRobots, Robots, token_of
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
 from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, canonicalize, join
@@ -83,6 +83,7 @@ class Crawl:
         self.admission = admission
         self.tally = tools.tally
         self._retry = spec.retry
+        self._robots, self._token = spec.robots, token_of(spec)
         self._scope = Scope(spec.scope)
         self._tools = tools
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
@@ -155,12 +156,15 @@ class Crawl:
         """Items to the sink, safely on disk when this returns; links as messages."""
         page = Page(response, message)
         parsed = await run(self._tools.spider, page)
-        for item in parsed.items:
+        kept = directives.obey(page, parsed, self._robots, self._token)
+        for item in kept.items:
             self._tools.sink.write(item)
-        if parsed.items:
+        if kept.items:
             await self._tools.sink.flush()
-        gathered = harvest.links(message, parsed.follows, self._scope, now_ms=_now_ms())
-        gathered.counts.update({f"filtered:{reason}": n for reason, n in parsed.rejected.items()})
+        gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms())
+        gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
+        if left_out := len(parsed.items) - len(kept.items):
+            gathered.counts["items:noindex"] = left_out
         return gathered
 
     def _follow_redirect(self, message: UrlMessage, response: Response) -> Harvest:

@@ -8,8 +8,7 @@ from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.intake import Intake
 from crawl_consumer.jsonlines import JsonLinesSink
-from crawl_consumer.robots import NoRobots, Robots, RobotsGate
-from crawl_consumer.robots_file import product_token
+from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.spider import Spider, load_spider
@@ -19,7 +18,7 @@ from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.routing import Router
-from crawl_producer.topology import CrawlSpec, Topology
+from crawl_producer.topology import Topology
 
 PROGRAM = "crawl-consumer"
 
@@ -65,11 +64,6 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
 def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:
     """The ledgers that the queues of these settings belong to, each once."""
     return tuple(dict.fromkeys(_ledger_name(queue, topology) for queue in settings.queues))
-
-
-def token_of(spec: CrawlSpec) -> str:
-    """The name by which robots.txt files and robots directives know this crawl."""
-    return spec.robots.product_token or product_token(user_agent(spec.user_agent))
 
 
 def _ledger_name(queue: str, topology: Topology) -> LedgerName:

@@ -14,11 +14,12 @@ from functools import partial
 from typing import Protocol, Self
 
 from crawl_consumer import robots_fetch
+from crawl_consumer.fetch import user_agent
 from crawl_consumer.robots_fetch import Asks
-from crawl_consumer.robots_file import ALLOW_ALL, RobotsRules, parse
+from crawl_consumer.robots_file import ALLOW_ALL, RobotsRules, parse, product_token
 from crawl_dedup import CachedRobots, RobotsCache, RobotsRecord
 from crawl_dedup.canonical import origin as origin_of
-from crawl_producer.topology import RobotsSpec
+from crawl_producer.topology import CrawlSpec, RobotsSpec
 
 log = logging.getLogger(__name__)
 
@@ -213,6 +214,11 @@ class RobotsGate:
         known = self._known.pop(origin, None)
         if known is not None:
             self._known_chars -= _chars(known)
+
+
+def token_of(spec: CrawlSpec) -> str:
+    """The name by which robots.txt files and robots directives know a crawl."""
+    return spec.robots.product_token or product_token(user_agent(spec.user_agent))
 
 
 def _chars(known: _Known) -> int:

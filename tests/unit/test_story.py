@@ -86,7 +86,7 @@ class World:
 
     def __init__(self, pages, **crawl):
         self.topology = topology(**crawl)
-        self.obeys = "robots" in crawl
+        self.obeys = crawl.get("robots", {"obey": False}).get("obey", True)
         self.broker = MemoryBroker()
         self.store = MemoryLedgerStore()
         self.robots = MemoryRobotsStore()
@@ -288,6 +288,36 @@ def test_a_defect_in_the_gate_costs_its_page_only():
             return (await world.progress()).outcomes
 
     assert asyncio.run(main()) == {"ok": 1, "failed_defect": 1}
+
+
+def test_the_books_balance_with_links_and_items_that_pages_keep_to_themselves():
+    pages = {
+        HOME: html("/quiet", "/closed", "/closed/x", "https://other.example/"),
+        HOME + "quiet": (200, {"x-robots-tag": "noindex"}, html("/a", "/b", "/closed")[2]),
+        HOME + "closed": (200, {}, b'<meta name=robots content=none><a href="/c">c</a><a href="mailto:x">x</a>'),
+        HOME + "a": (200, {}, b'<a rel="nofollow" href="/d">d</a><a rel="ugc" href="/b">b</a><a href="/b">b</a>'),
+        HOME + "b": html(),
+    }
+    world, books, _ = crawled(pages)
+    assert {record["url"] for record in world.sink.records} == {HOME, HOME + "a", HOME + "b"}
+    assert {k: v for k, v in books.counts.items() if k.startswith(("filtered", "items", "duplicate"))} == {
+        "filtered:host": 1,
+        "filtered:nofollow": 1,
+        "filtered:scheme": 1,
+        "filtered:rel_nofollow": 1,
+        "duplicate": 2,
+        "items:noindex": 2,
+    }
+    assert books.counts["discovered"] == 1 + 4 + 3 + 2 + 2 == books.admitted + 2 + 4
+    assert books.outcomes == {"ok": 5, "http_404": 1}
+
+
+def test_a_crawl_may_be_told_to_take_what_pages_would_keep():
+    pages = {HOME: (200, {"x-robots-tag": "none"}, b'<a rel="nofollow" href="/d">d</a>'), HOME + "d": html()}
+    free = {"respect_nofollow": False, "respect_noindex": False, "respect_rel": False, "obey": False}
+    world, books, _ = crawled(pages, robots=free)
+    assert len(world.sink.records) == 2
+    assert books.outcomes["ok"] == 2
 
 
 def test_a_failure_is_tried_again_later_and_then_succeeds():
