@@ -1,4 +1,4 @@
-"""The story of one URL, one line a step: begin, fetch, spider, sink, admission, settle.
+"""The story of one URL, one line a step: begin, robots, fetch, spider, sink, admission, settle.
 
 Whatever goes wrong between two steps leaves the delivery unacknowledged, so RabbitMQ hands it out again and
 ``begin`` finds where the story had stopped.
@@ -14,12 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from operator import add
 
-from crawl_consumer import harvest, successors
+from crawl_consumer import directives, harvest, successors
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Dead, Finish, Retry, Verdict, defect, judge, spider_raised
+from crawl_consumer.outcome import Dead, Finish, Park, Retry, Verdict, defect, forbidden, judge, spider_raised
 from crawl_consumer.page import Page
+from crawl_consumer.robots import NoRobots, Robots, token_of
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
 from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, canonicalize, join
@@ -61,6 +62,7 @@ class Tools:
     fetcher: Fetcher
     spider: Spider
     sink: Sink
+    robots: Robots = field(default_factory=NoRobots)
     tally: Tally = field(default_factory=Tally)
 
 
@@ -72,7 +74,7 @@ class Crawl:
         spec: its section of exchanges.yaml.
         ledger: its memory.
         admission: its door.
-        tools: broker, fetcher, spider and sink.
+        tools: broker, fetcher, spider, sink and robots.txt.
     """
 
     def __init__(self, name: str, spec: CrawlSpec, *, ledger: Ledger, admission: Admission, tools: Tools) -> None:
@@ -81,6 +83,7 @@ class Crawl:
         self.admission = admission
         self.tally = tools.tally
         self._retry = spec.retry
+        self._robots, self._token = spec.robots, token_of(spec)
         self._scope = Scope(spec.scope)
         self._tools = tools
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
@@ -118,13 +121,16 @@ class Crawl:
 
     async def _fetch_and_settle(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
         gathered, status = Harvest(), None
+        verdict: Verdict | None
         try:
-            result = await self._tools.fetcher.fetch(message.url)
-            self.tally.fetched += 1
-            verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
-            if isinstance(result, Response):
-                status = result.status
-                verdict, gathered = await self._harvest(message, result, verdict)
+            verdict = forbidden(await self._tools.robots.verdict(message.url))
+            if verdict is None:
+                result = await self._tools.fetcher.fetch(message.url)
+                self.tally.fetched += 1
+                verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
+                if isinstance(result, Response):
+                    status = result.status
+                    verdict, gathered = await self._harvest(message, result, verdict)
         except CrawlError:
             raise
         except Exception as error:  # a defect of ours on one page must not end the crawl of all others
@@ -150,12 +156,15 @@ class Crawl:
         """Items to the sink, safely on disk when this returns; links as messages."""
         page = Page(response, message)
         parsed = await run(self._tools.spider, page)
-        for item in parsed.items:
+        kept = directives.obey(page, parsed, self._robots, self._token)
+        for item in kept.items:
             self._tools.sink.write(item)
-        if parsed.items:
+        if kept.items:
             await self._tools.sink.flush()
-        gathered = harvest.links(message, parsed.follows, self._scope, now_ms=_now_ms())
-        gathered.counts.update({f"filtered:{reason}": n for reason, n in parsed.rejected.items()})
+        gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms())
+        gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
+        if left_out := len(parsed.items) - len(kept.items):
+            gathered.counts["items:noindex"] = left_out
         return gathered
 
     def _follow_redirect(self, message: UrlMessage, response: Response) -> Harvest:
@@ -168,6 +177,9 @@ class Crawl:
     async def _settle(
         self, delivery: Delivery, message: UrlMessage, work: Work, verdict: Verdict, status: int | None
     ) -> None:
+        if isinstance(verdict, Park):
+            await self._park_long(delivery, message, verdict.delay_s, release=work.parent)
+            return
         if isinstance(verdict, Retry):
             self.tally.retried += 1
             again = successors.retried(delivery, message, reason=verdict.reason, status=status, delay_s=verdict.delay_s)
@@ -199,6 +211,12 @@ class Crawl:
     ) -> None:
         self.tally.parked += 1
         await self._replace(delivery, successors.parked(delivery, message, wait_ms), release=release)
+
+    async def _park_long(self, delivery: Delivery, message: UrlMessage, wait_s: float, *, release: Fingerprint) -> None:
+        """Park for perhaps longer than the longest rung of the ladder: the message says until when."""
+        until_ms = _now_ms() + int(wait_s * 1000)
+        later = message.model_copy(update={"not_before_ms": until_ms})
+        await self._park(delivery, later, wait_s * 1000, release=release)
 
     async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
         """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""

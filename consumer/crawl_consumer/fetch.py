@@ -96,8 +96,14 @@ class Fetcher:
     async def __aexit__(self, *exc: object) -> None:
         await self._session.close()
 
-    async def fetch(self, url: str) -> Response | FetchFailure:
-        """GET ``url``, which must be canonical: it is sent as it stands (except for a ``?`` with nothing behind)."""
+    async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
+        """GET ``url``, which must be canonical: it is sent as it stands (except for a ``?`` with nothing behind).
+
+        Args:
+            url: what to ask for.
+            first_bytes: no more of the body is wanted, but this much of it whatever its media type is; None: all
+                of a body that holds text, and a body above the limit is a failure.
+        """
         fetched_at, started = time.time(), time.monotonic()
         try:
             target = _target(url)
@@ -105,30 +111,25 @@ class Fetcher:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
         try:
             async with self._session.get(target, allow_redirects=False) as answer:
-                return await self._receive(answer, url, fetched_at, started)
+                return await self._receive(answer, url, fetched_at, started, first_bytes)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
             return FetchFailure(_kind(error), _detail(error), _ms_since(started))
 
     async def _receive(
-        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float
+        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float, first_bytes: int | None
     ) -> Response | FetchFailure:
         headers = cleaned(answer.headers.items())
         content_type, charset = media_type(headers.get("content-type", ""))
-        wire, body, size = b"", b"", answer.content_length or 0
-        if body_read := is_parsable(content_type):
-            limit = self._limits.body_bytes
-            if size > limit and not answer.content.at_eof():
-                return _too_large(limit, started)
-            with _ending_with_connection(answer):
-                wire = body = await _read_at_most(answer.content, limit)
-            if len(wire) <= limit and (codings := headers.get("content-encoding")):
-                try:
-                    body = decode(wire, codings, limit_bytes=limit)
-                except ValueError as error:
-                    return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
-            if len(body) > limit:
-                return _too_large(limit, started)
-            size = len(wire)
+        body: bytes | None = b""
+        size = answer.content_length or 0
+        if body_read := first_bytes is not None or is_parsable(content_type):
+            try:
+                size, body = await self._body(answer, headers.get("content-encoding"), first_bytes)
+            except ValueError as error:
+                return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
+        if body is None:
+            detail = f"body above {self._limits.body_bytes} bytes"
+            return FetchFailure(FailureKind.TOO_LARGE, detail, _ms_since(started))
         return Response(
             url=url,
             status=answer.status,
@@ -142,6 +143,27 @@ class Fetcher:
             elapsed_ms=_ms_since(started),
             fetched_at=fetched_at,
         )
+
+    async def _body(
+        self, answer: aiohttp.ClientResponse, codings: str | None, first_bytes: int | None
+    ) -> tuple[int, bytes | None]:
+        """How many bytes came, and the body behind its codings; None: it is above the limit.
+
+        Raises:
+            ValueError: a coding is damaged; from :func:`decode`.
+        """
+        limit = self._limits.body_bytes
+        wanted = limit if first_bytes is None else min(first_bytes, limit)
+        if first_bytes is None and (answer.content_length or 0) > limit and not answer.content.at_eof():
+            return 0, None
+        with _ending_with_connection(answer):
+            wire = await _read_at_most(answer.content, limit if codings else wanted)
+        if codings and len(wire) > limit:
+            return len(wire), None
+        body = decode(wire, codings, limit_bytes=wanted) if codings else wire
+        if first_bytes is None and len(body) > limit:
+            return len(wire), None
+        return len(wire), body[:wanted]
 
 
 def _target(url: str) -> URL:
@@ -218,10 +240,6 @@ def _detail(error: Exception) -> str:
             text = str(error)
     line = " ".join(text.split()) or type(error).__name__
     return "".join(filter(str.isprintable, line))[:_MAX_DETAIL_CHARS]
-
-
-def _too_large(limit: int, started: float) -> FetchFailure:
-    return FetchFailure(FailureKind.TOO_LARGE, f"body above {limit} bytes", _ms_since(started))
 
 
 def _ms_since(started: float) -> float:

@@ -9,6 +9,8 @@ from urllib.parse import quote_from_bytes
 _SINGLE = frozenset({"content-type", "location", "retry-after"})
 #: Media types that say nothing (https://mimesniff.spec.whatwg.org/#determining-the-computed-mime-type-of-a-resource).
 _MEANINGLESS = frozenset({"unknown/unknown", "application/unknown", "*/*"})
+#: Lists whose first word may name whom the whole field is meant for: repetitions are kept apart, one a line.
+_LINES = frozenset({"x-robots-tag"})
 _PARSABLE = frozenset({"application/xhtml+xml", "application/xml", "application/json"})
 _CHARSET = re.compile(r""";[ \t]*charset[ \t]*=[ \t]*["']?([^"'; \t]+)""", re.IGNORECASE)
 
@@ -27,7 +29,7 @@ def cleaned(sent: Iterable[tuple[str, str]]) -> dict[str, str]:
         if key not in fields:
             fields[key] = value
         elif key not in _SINGLE:
-            fields[key] += ", " + value
+            fields[key] += ("\n" if key in _LINES else ", ") + value
     return fields
 
 

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote_from_bytes
 
 from lxml import etree
@@ -24,6 +25,9 @@ _HREF = re.compile(
     r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""", re.IGNORECASE
 )
 
+_RELS = etree.XPath("//a/@rel | //area/@rel", smart_strings=False)
+_UNENDORSED = frozenset({"nofollow", "ugc", "sponsored"})
+
 
 def hrefs(tree: etree._Element) -> list[str]:
     """The distinct references of ``a`` and ``area`` elements in document order, without fragments, none empty."""
@@ -35,6 +39,25 @@ def hrefs_of_text(markup: str) -> list[str]:
     attributes = (tag["attributes"] for tag in _LINK_TAG.finditer(markup) if tag["attributes"])
     found = (_HREF.search(text) for text in attributes)
     return _distinct(html.unescape(href["double"] or href["single"] or href["bare"] or "") for href in found if href)
+
+
+def endorsed_and_not(tree: etree._Element) -> tuple[list[str], list[str]]:
+    """As :func:`hrefs`, in two: links without and with a rel of ``nofollow``, ``ugc`` or ``sponsored``.
+
+    https://html.spec.whatwg.org/multipage/links.html#link-type-nofollow; both are empty when no link has any such rel.
+    """
+    found: tuple[list[str | None], list[str | None]] = ([], [])
+    rels: Any = _RELS(tree)
+    if any(map(_unendorsed, rels)):
+        for element in tree.iter("a", "area"):
+            found[_unendorsed(element.get("rel", ""))].append(element.get("href"))
+    return _distinct(found[False]), _distinct(found[True])
+
+
+def metas(tree: etree._Element) -> list[tuple[str, str]]:
+    """Name and content of every ``meta`` element that has both."""
+    found = [(element.get("name"), element.get("content")) for element in tree.iter("meta")]
+    return [(name, content) for name, content in found if name and content]
 
 
 def base_url(tree: etree._Element, page_url: str) -> str:
@@ -58,6 +81,10 @@ def with_encoded_query(href: str, encoding: str) -> str:
     """
     before, mark, query = href.partition("?")
     return before + mark + "".join(c if c.isascii() else _quoted(c, encoding) for c in query)
+
+
+def _unendorsed(rel: str) -> bool:
+    return not _UNENDORSED.isdisjoint(rel.lower().split())
 
 
 def _distinct(references: Iterable[str | None]) -> list[str]:

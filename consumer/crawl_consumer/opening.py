@@ -8,11 +8,12 @@ from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.intake import Intake
 from crawl_consumer.jsonlines import JsonLinesSink
+from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName
+from crawl_dedup import LedgerName, RedisRobots
 from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
@@ -44,8 +45,12 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
             fetcher = await stack.enter_async_context(
                 Fetcher(FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency)
             )
+            robots: Robots = NoRobots()
+            if spec.robots.obey:
+                cache = RedisRobots(redis, consumer=f"{consumer} {name}")
+                robots = await stack.enter_async_context(RobotsGate(fetcher, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            tools = Tools(broker, fetcher, spider, sink)
+            tools = Tools(broker, fetcher, spider, sink, robots)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=settings.concurrency))
         by_queue = {

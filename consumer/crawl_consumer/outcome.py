@@ -3,6 +3,8 @@
 ==============================  =========================================  ==============================
 what happened                   outcome                                    the message
 ==============================  =========================================  ==============================
+robots.txt forbids it           ``robots_denied``                          done, nothing was fetched
+robots.txt cannot be had now    none: the URL is still to do               parked, the attempt is not counted
 2xx                             ``ok``                                     done, links admitted
 301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
 other 3xx                       ``http_<status>``                          done
@@ -21,6 +23,7 @@ A message is acknowledged only after its successor (the links, the retry, the de
 from dataclasses import dataclass
 
 from crawl_consumer.fetch import FailureKind, FetchFailure, Response
+from crawl_consumer.robots import Denied, RobotsVerdict, Unreachable
 from crawl_producer.topology import RetrySpec
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -51,7 +54,25 @@ class Dead:
     reason: str
 
 
-Verdict = Finish | Retry | Dead
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The URL waits ``delay_s`` seconds for its turn; this was no attempt."""
+
+    delay_s: float
+
+
+Verdict = Finish | Retry | Dead | Park
+
+
+def forbidden(robots: RobotsVerdict) -> Finish | Park | None:
+    """What a robots verdict means for its URL; None: it may be fetched."""
+    match robots:
+        case Denied():
+            return Finish("robots_denied")
+        case Unreachable(retry_after_s):
+            return Park(retry_after_s)
+        case _:
+            return None
 
 
 def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:

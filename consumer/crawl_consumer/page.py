@@ -7,6 +7,8 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -135,6 +137,17 @@ class Page:
         """What references on this page are relative to."""
         return links.base_url(self.tree, self.url)
 
+    @property
+    def metas(self) -> list[tuple[str, str]]:
+        """Name and content of its meta elements."""
+        return links.metas(self.tree)
+
+    @cached_property
+    def unendorsed(self) -> frozenset[str]:
+        """The canonical URLs that it links to, but only with ``rel`` nofollow, ugc or sponsored."""
+        endorsed, unendorsed = links.endorsed_and_not(self.tree)
+        return frozenset(self._urls(unendorsed)).difference(self._urls(endorsed))
+
     def css(self, query: str) -> SelectorList[Selector]:
         """Select by CSS, for example ``page.css("h1::text").getall()``."""
         return self.selector.css(query)
@@ -163,10 +176,8 @@ class Page:
         """
         if href in self._resolved:  # canonical URLs stand for themselves
             return href
-        if not href.isascii() and not self.encoding.startswith("utf"):
-            href = links.with_encoded_query(href, self.encoding)
         try:
-            url = join(self.base_url, href)
+            url = self._joined(href)
         except UrlInvalid as error:
             self.rejected[str(error)] += 1
             raise
@@ -180,6 +191,16 @@ class Page:
             UrlInvalid: see :meth:`resolve`.
         """
         return Follow(self.resolve(href))
+
+    def _joined(self, href: str) -> str:
+        if not href.isascii() and not self.encoding.startswith("utf"):
+            href = links.with_encoded_query(href, self.encoding)
+        return join(self.base_url, href)
+
+    def _urls(self, references: Iterable[str]) -> Iterator[str]:
+        for href in references:
+            with suppress(UrlInvalid):
+                yield self._joined(href)
 
     @cached_property
     def _links(self) -> dict[str, None]:

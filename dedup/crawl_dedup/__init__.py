@@ -1,10 +1,11 @@
 """What the crawl remembers: canonical URLs, fingerprints and the ledger.
 
 In the order of reading: :mod:`.canonical`, :mod:`.fingerprint`, :mod:`.ledger` (the promise), then its two
-implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`.
+implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`. Beside them, in the
+same form, :mod:`.robots_cache` with :mod:`.redis_robots` and :mod:`.memory_robots`.
 """
 
-from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join
+from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join, origin
 from crawl_dedup.errors import (
     CrawlError,
     CrawlMismatch,
@@ -30,10 +31,13 @@ from crawl_dedup.ledger import (
     Verdict,
 )
 from crawl_dedup.memory_ledger import MemoryLedger, MemoryLedgerStore
+from crawl_dedup.memory_robots import MemoryRobots, MemoryRobotsStore
 from crawl_dedup.redis_batch import BatchedRedis
 from crawl_dedup.redis_forget import forget
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
 from crawl_dedup.redis_open import open_redis
+from crawl_dedup.redis_robots import RedisRobots
+from crawl_dedup.robots_cache import CachedRobots, RobotsCache, RobotsRecord
 
 __all__ = [  # noqa: RUF022 - grouped by topic
     # URLs
@@ -42,6 +46,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "canonicalize",
     "host",
     "join",
+    "origin",
     # fingerprints
     "Fingerprint",
     "Fingerprinter",
@@ -64,6 +69,13 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "MemoryLedger",
     "MemoryLedgerStore",
     "RedisLedger",
+    # robots.txt
+    "CachedRobots",
+    "MemoryRobots",
+    "MemoryRobotsStore",
+    "RedisRobots",
+    "RobotsCache",
+    "RobotsRecord",
     # Redis
     "BatchedRedis",
     "forget",

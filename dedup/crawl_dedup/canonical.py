@@ -69,6 +69,11 @@ def host(url: str) -> str:
     return name
 
 
+def origin(url: str) -> str:
+    """The beginning of a canonical URL up to its path: scheme, host, and port where it is not the scheme's own."""
+    return url[: url.index("/", _AUTHORITY)]
+
+
 def _crawlable(url: str, max_chars: int) -> str:
     """Drop fragment and credentials of a serialised URL; in it, ``#`` and ``@`` mean nothing else there."""
     if not url.startswith(("https://", "http://")):

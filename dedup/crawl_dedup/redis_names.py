@@ -14,6 +14,9 @@ the whole ledger on one node, where one function may change all of it
 ``lease:<fingerprint>``   string     the consumer that works on this URL
 ``alive:<consumer>``      string     exists while the consumer lives
 ========================  =========  =====================================================================
+
+What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings
+(see redis_robots.py).
 """
 
 import re
@@ -48,6 +51,16 @@ def meta(name: LedgerName) -> str:
 def alive(name: LedgerName, consumer: str) -> str:
     """The key that exists while this consumer's heartbeat is fresh."""
     return f"{prefix(name)}alive:{consumer}"
+
+
+def robots_file(origin: str) -> str:
+    """What is known of this origin's robots.txt."""
+    return f"crawl:robots:{{{origin}}}:file"
+
+
+def robots_lease(origin: str) -> str:
+    """The consumer that is asking this origin for its robots.txt."""
+    return f"crawl:robots:{{{origin}}}:lease"
 
 
 def pattern(name: LedgerName) -> str:

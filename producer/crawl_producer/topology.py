@@ -4,7 +4,7 @@ The words are RabbitMQ's own where it has one. Units are in the names. Every mod
 typing error is found when the file is read, not when URLs are missing.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -15,6 +15,7 @@ from crawl_producer.topology_values import (
     Name,
     Node,
     Pattern,
+    ProductToken,
     RedisUrl,
     host_and_port,
 )
@@ -145,6 +146,27 @@ class RetrySpec(Frozen):
     max_delay_s: float = Field(default=3600, gt=0)
 
 
+RetryWait = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class RobotsSpec(Frozen):
+    """What a site may ask of the crawl: in its robots.txt, on its pages and with rel on its links."""
+
+    obey: bool = True  #: robots.txt, by RFC 9309; false: it is not even asked for
+    #: our name in robots.txt and in robots directives; None: the User-Agent's leading letters, "-" and "_"
+    product_token: ProductToken | None = None
+    crawl_delay_cap_s: float = Field(default=120, ge=0)  #: a longer Crawl-delay counts as this
+    #: waits between attempts while robots.txt cannot be had and nothing may be fetched; the last one repeats
+    retry_s: tuple[Annotated[float, Field(gt=0, le=86_400)], ...] = Field(
+        default=(300, 1800, 7200, 43_200), min_length=1
+    )
+    #: cannot be had for this long: the site counts as having none (RFC 9309, 2.3.1.4)
+    unavailable_after_s: float = Field(default=30 * 86_400, gt=0)
+    respect_nofollow: bool = True  #: links of pages that say nofollow (X-Robots-Tag, meta robots) stay outside
+    respect_noindex: bool = True  #: items of pages that say noindex are not kept
+    respect_rel: bool = True  #: links that are only rel=nofollow, ugc or sponsored stay outside
+
+
 class CrawlSpec(Frozen):
     """A named job: where its URLs go, what belongs to it, and how much of it is expected."""
 
@@ -154,6 +176,7 @@ class CrawlSpec(Frozen):
     routes: tuple[RouteSpec, ...] = ()
     scope: ScopeSpec = ScopeSpec()
     retry: RetrySpec = RetrySpec()
+    robots: RobotsSpec = RobotsSpec()
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 

@@ -55,6 +55,12 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _product_token(token: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_-]+", token):
+        raise ValueError("no name that robots.txt can hold; write letters, _ and - only, no version")
+    return token
+
+
 def host_and_port(node: str, default_port: int) -> tuple[str, int]:
     """A valid :data:`Node` taken apart; IPv6 addresses lose their brackets."""
     match = _NODE.fullmatch(node)
@@ -76,3 +82,5 @@ Node = Annotated[str, AfterValidator(_node)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 #: The base URL of RabbitMQ's management API.
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+#: A crawler's name in robots.txt (RFC 9309, 2.2.1).
+ProductToken = Annotated[str, AfterValidator(_product_token)]

@@ -32,9 +32,9 @@ def reference(docs):
 
 @pytest.fixture
 def requests(docs, reference):
-    """The URLs that the site was asked for since the test began."""
+    """The URLs that the site was asked for since the test began, robots.txt left out."""
     before = len(docs.request_log())
-    return lambda: [urljoin(docs.url, request.path) for request in docs.request_log()[before:]]
+    return lambda: [urljoin(docs.url, path) for path in docs.requests()[before:] if path != "/robots.txt"]
 
 
 @pytest.fixture
@@ -78,10 +78,12 @@ def queues(rabbit, fresh_vhost):
 
 
 def test_two_consumers_fetch_every_page_exactly_once(docs, reference, requests, commands, queues):
+    before = len(docs.requests())
     seeded(commands, docs.url)
     crawl_to_the_end(commands, [commands.consumer(), commands.consumer()])
     assert len(reference) > 500
     assert_complete(commands, reference, requests(), queues)
+    assert docs.requests()[before:].count("/robots.txt") == 1
 
 
 def test_sigterm_in_the_middle_costs_nothing(docs, reference, requests, commands, queues):

@@ -1,7 +1,8 @@
 import pytest
 
 from crawl_consumer.fetch import FailureKind, FetchFailure, Response
-from crawl_consumer.outcome import Dead, Finish, Retry, defect, judge, spider_raised
+from crawl_consumer.outcome import Dead, Finish, Park, Retry, defect, forbidden, judge, spider_raised
+from crawl_consumer.robots import Allowed, Denied, Unreachable
 from crawl_producer.topology import RetrySpec
 
 POLICY = RetrySpec(max_attempts=3, first_delay_s=10, factor=4, max_delay_s=60)
@@ -65,3 +66,9 @@ def test_a_spider_that_raised_dies_at_once():
 def test_a_defect_is_tried_elsewhere_and_dies_at_last():
     assert isinstance(defect("KeyError()", attempt=0, retry=POLICY), Retry)
     assert defect("KeyError()", attempt=2, retry=POLICY) == Dead("failed_defect", "defect: KeyError()")
+
+
+def test_robots_txt_lets_a_url_pass_ends_it_or_lets_it_wait():
+    assert forbidden(Allowed(crawl_delay_s=3)) is None
+    assert forbidden(Denied()) == Finish("robots_denied")
+    assert forbidden(Unreachable(retry_after_s=300)) == Park(300)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 
@@ -10,11 +11,12 @@ from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.errors import ItemInvalid, OutputFailed
 from crawl_consumer.intake import Intake
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+from crawl_consumer.robots import NoRobots, RobotsGate
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink
 from crawl_consumer.spider import Spider
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore
+from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore, MemoryRobots, MemoryRobotsStore
 from crawl_producer import names
 from crawl_producer.admission import Admission
 from crawl_producer.broker import Outgoing
@@ -43,7 +45,7 @@ class SmallWeb:
         self.pages = pages
         self.fetched = []
 
-    async def fetch(self, url):
+    async def fetch(self, url, *, first_bytes=None):
         self.fetched.append(url)
         page = self.pages.get(url, (404, {}, b""))
         if isinstance(page, list):
@@ -84,8 +86,10 @@ class World:
 
     def __init__(self, pages, **crawl):
         self.topology = topology(**crawl)
+        self.obeys = crawl.get("robots", {"obey": False}).get("obey", True)
         self.broker = MemoryBroker()
         self.store = MemoryLedgerStore()
+        self.robots = MemoryRobotsStore()
         self.web = SmallWeb(pages)
         self.sink = Kept()
 
@@ -105,12 +109,18 @@ class World:
             admission = Admission([ledger], self.broker, Router(self.topology.crawls["c"]))
             return await Seeding("c", admission, ledger.seed_parent).run(parse(urls))
 
+    def gate(self, consumer):
+        spec = self.topology.crawls["c"].robots
+        if not self.obeys:
+            return nullcontext(NoRobots())
+        return RobotsGate(self.web, MemoryRobots(self.robots, consumer), spec, token="CrawlMQ")
+
     async def crawl(self, consumer="consumer", *, spider=None, concurrency=4, until_done=True, sink=None):
         spec = self.topology.crawls["c"]
         broker = MemoryBroker(self.broker.server)
-        async with broker, self.ledger(consumer) as ledger:
+        async with broker, self.ledger(consumer) as ledger, self.gate(consumer) as robots:
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            tools = Tools(broker, self.web, spider or Spider(), sink or self.sink)
+            tools = Tools(broker, self.web, spider or Spider(), sink or self.sink, robots)
             crawl = Crawl("c", spec, ledger=ledger, admission=admission, tools=tools)
             settings = ConsumerSettings(("q",), concurrency=concurrency, until_done=until_done, shutdown_s=5)
             async with Intake(broker, ["q"], slots=concurrency) as intake:
@@ -137,7 +147,7 @@ def crawled(pages, *seeds, **options):
     """Seed, crawl to the end, and return the world, its books and its dead letters."""
 
     async def main():
-        crawl = {k: options.pop(k) for k in ("scope", "retry", "routes") if k in options}
+        crawl = {k: options.pop(k) for k in ("scope", "retry", "routes", "robots") if k in options}
         async with World(pages, **crawl) as world:
             await world.seed(*(seeds or [HOME]))
             async with asyncio.timeout(20):
@@ -217,6 +227,97 @@ def test_an_endless_chain_of_redirects_ends_too():
     world, books, _ = crawled(pages, HOME + "0")
     assert len(world.web.fetched) == 11
     assert books.counts["filtered:redirects"] == 1
+
+
+def rules(*lines):
+    return 200, {}, "\n".join(["user-agent: *", *lines]).encode()
+
+
+def test_what_robots_txt_forbids_is_done_and_not_fetched():
+    pages = {HOME + "robots.txt": rules("disallow: /private"), HOME: html("/private/a", "/b"), HOME + "b": html()}
+    world, books, dead = crawled(pages, robots={})
+    assert world.web.fetched[:2] == [HOME + "robots.txt", HOME]
+    assert Counter(world.web.fetched) == dict.fromkeys([HOME, HOME + "b", HOME + "robots.txt"], 1)
+    assert (books.outcomes, dead) == ({"ok": 2, "robots_denied": 1}, [])
+
+
+def test_while_robots_txt_cannot_be_had_nothing_is_fetched_and_nothing_lost():
+    away = [(500, {}, b""), FailureKind.TIMEOUT, (429, {}, b""), (503, {}, b"")]
+    pages = {HOME + "robots.txt": [*away, rules("disallow: /private")], HOME: html("/a"), HOME + "a": html()}
+    seeds = [HOME, HOME + "a", HOME + "private"]
+    world, books, dead = crawled(pages, *seeds, robots={"retry_s": [0.05]}, retry={"max_attempts": 1})
+    assert world.web.fetched[:5] == [HOME + "robots.txt"] * 5
+    assert Counter(world.web.fetched[5:]) == {HOME: 1, HOME + "a": 1}
+    assert (books.outcomes, dead) == ({"ok": 2, "robots_denied": 1}, [])
+
+
+def test_waiting_for_robots_txt_is_no_attempt_and_survives_the_consumer():
+    async def main():
+        pages = {HOME + "robots.txt": (503, {}, b""), HOME: html()}
+        async with World(pages, robots={"retry_s": [0.3]}) as world:
+            await world.seed(HOME)
+            worker = asyncio.create_task(world.crawl("first", until_done=False))
+            rungs = [world.broker.server.queue(names.delay_queue(ms)) for ms in names.DELAYS_MS]
+            while not any(rung.ready for rung in rungs):
+                await asyncio.sleep(0)
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+            assert (await world.progress()).open == 1
+            pages[HOME + "robots.txt"] = (404, {}, b"")
+            async with asyncio.timeout(20):
+                await world.crawl("second")
+            return world.sink.records, (await world.progress()).outcomes
+
+    records, outcomes = asyncio.run(main())
+    assert (len(records), outcomes) == (1, {"ok": 1})
+
+
+def test_a_defect_in_the_gate_costs_its_page_only():
+    class Broken(SmallWeb):
+        async def fetch(self, url, *, first_bytes=None):
+            if url == "https://bad.example/robots.txt":
+                raise RuntimeError("bug")
+            return await super().fetch(url)
+
+    async def main():
+        async with World({HOME: html()}, robots={}) as world:
+            world.web = Broken(world.web.pages)
+            await world.seed(HOME, "https://bad.example/")
+            async with asyncio.timeout(20):
+                await world.crawl()
+            return (await world.progress()).outcomes
+
+    assert asyncio.run(main()) == {"ok": 1, "failed_defect": 1}
+
+
+def test_the_books_balance_with_links_and_items_that_pages_keep_to_themselves():
+    pages = {
+        HOME: html("/quiet", "/closed", "/closed/x", "https://other.example/"),
+        HOME + "quiet": (200, {"x-robots-tag": "noindex"}, html("/a", "/b", "/closed")[2]),
+        HOME + "closed": (200, {}, b'<meta name=robots content=none><a href="/c">c</a><a href="mailto:x">x</a>'),
+        HOME + "a": (200, {}, b'<a rel="nofollow" href="/d">d</a><a rel="ugc" href="/b">b</a><a href="/b">b</a>'),
+        HOME + "b": html(),
+    }
+    world, books, _ = crawled(pages)
+    assert {record["url"] for record in world.sink.records} == {HOME, HOME + "a", HOME + "b"}
+    assert {k: v for k, v in books.counts.items() if k.startswith(("filtered", "items", "duplicate"))} == {
+        "filtered:host": 1,
+        "filtered:nofollow": 1,
+        "filtered:scheme": 1,
+        "filtered:rel_nofollow": 1,
+        "duplicate": 2,
+        "items:noindex": 2,
+    }
+    assert books.counts["discovered"] == 1 + 4 + 3 + 2 + 2 == books.admitted + 2 + 4
+    assert books.outcomes == {"ok": 5, "http_404": 1}
+
+
+def test_a_crawl_may_be_told_to_take_what_pages_would_keep():
+    pages = {HOME: (200, {"x-robots-tag": "none"}, b'<a rel="nofollow" href="/d">d</a>'), HOME + "d": html()}
+    free = {"respect_nofollow": False, "respect_noindex": False, "respect_rel": False, "obey": False}
+    world, books, _ = crawled(pages, robots=free)
+    assert len(world.sink.records) == 2
+    assert books.outcomes["ok"] == 2
 
 
 def test_a_failure_is_tried_again_later_and_then_succeeds():
@@ -366,8 +467,8 @@ class DiesAfterCommit(Admission):
 
 def test_a_redelivery_in_the_same_process_waits_for_its_elder():
     class Slow(SmallWeb):
-        async def fetch(self, url):
-            response = await super().fetch(url)
+        async def fetch(self, url, **options):
+            response = await super().fetch(url, **options)
             if len(self.fetched) == 1:
                 asyncio.get_running_loop().call_soon(lose_connection)
                 await reconnected.wait()
