@@ -81,7 +81,7 @@ class Subscription(Protocol):
         """Stop new deliveries; those in hand may still be settled until the broker is closed."""
 
     async def close(self) -> None:
-        """Stop, and give what is not settled back to its queue, in the old order; those deliveries go stale."""
+        """Stop, and give what is not settled back to its queue, in its order; those deliveries go stale."""
 
 
 @dataclass(frozen=True, slots=True)

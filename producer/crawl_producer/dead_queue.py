@@ -9,12 +9,12 @@ every letter back to the queue that was not acknowledged.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Self
 
 from crawl_producer import names
-from crawl_producer.broker import Broker, Delivery, Subscription
+from crawl_producer.broker import Broker, Delivery, QueueDepth, Subscription
 from crawl_producer.errors import BrokerUnreachable
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 WINDOW = 2000
 #: Silence after which the queue is asked whether anything is left: others may have taken what we still expect.
 QUIET_S = 0.5
-#: How long the end of a pass waits until RabbitMQ has put everything back, so that the next look sees it.
+#: How long a pass waits for RabbitMQ to put back what was read: at its end what it has read itself, so that the next
+#: look sees it; at its beginning what a reader had that is gone.
 RETURN_S = 5.0
 _LOOK_S = 0.02
 
@@ -39,18 +40,20 @@ class DeadQueue:
         broker: gives the letters.
         queue: the work queue whose dead letters are read.
         window: letters in hand to a channel.
+        return_s: how long to wait for letters that are on their way back.
 
     Attributes:
         expected: letters in the queue at the start; fewer, once it is known that others have taken some.
         taken: letters settled for good.
     """
 
-    def __init__(self, broker: Broker, queue: str, *, window: int = WINDOW) -> None:
+    def __init__(self, broker: Broker, queue: str, *, window: int = WINDOW, return_s: float = RETURN_S) -> None:
         self.queue = queue
         self.expected = 0
         self.taken = 0
         self._broker = broker
         self._window = window
+        self._return_s = return_s
         self._name = names.dead_queue(queue)
         self._arrived = asyncio.Event()
         self._unread: deque[Delivery] = deque()
@@ -62,7 +65,8 @@ class DeadQueue:
         return f"<DeadQueue {self._name}: {self.expected} expected, {self._in_hand} in hand, {self.taken} taken>"
 
     async def __aenter__(self) -> Self:
-        depth = await self._broker.depth(self._name)
+        # A reader that was killed a moment ago still counts as one, and its letters are not back yet.
+        depth = await self._depth_when(lambda depth: depth.consumers == 0)
         self.expected = depth.ready
         if depth.consumers:
             log.warning("somebody else reads %s too; the letters in his hands are not seen here", self._name)
@@ -72,10 +76,10 @@ class DeadQueue:
         for window in self._windows:
             await window.close()
         if kind is None:
-            await self._all_back()
+            await self._depth_when(lambda depth: depth.ready >= self.expected - self.taken)
 
     async def __aiter__(self) -> AsyncIterator[Delivery]:
-        """The letters, oldest first.
+        """The letters, oldest first; but what two channels have given back may have changed places.
 
         Raises:
             BrokerUnreachable: the connection was lost; everything in hand is in the queue again.
@@ -128,13 +132,14 @@ class DeadQueue:
         except TimeoutError:
             return False
 
-    async def _all_back(self) -> None:
-        try:
-            async with asyncio.timeout(RETURN_S):
-                while (await self._broker.depth(self._name)).ready < self.expected - self.taken:  # noqa: ASYNC110 - a queue tells nobody that it has grown
-                    await asyncio.sleep(_LOOK_S)
-        except TimeoutError:
-            log.info("not everything is back in %s yet; others may have it in hand", self._name)
+    async def _depth_when(self, good: Callable[[QueueDepth], bool]) -> QueueDepth:
+        """The queue's depth when it is as it should be, or as it is after ``return_s``."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._return_s
+        # A queue tells nobody that it has changed.
+        while not good(depth := await self._broker.depth(self._name)) and loop.time() < until_s:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+        return depth
 
 
 def _check(deliveries: Iterable[Delivery], queue: str) -> None:

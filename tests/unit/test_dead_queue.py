@@ -110,7 +110,7 @@ def test_a_second_reader_is_told_of_the_first(caplog):
         async with MemoryBroker(world.server) as client, DeadQueue(client, "q", window=4) as source:
             async for _ in source:
                 break
-            async with DeadQueue(client, "q", window=4):
+            async with DeadQueue(client, "q", return_s=0.01):
                 assert "somebody else reads dead.q too" in caplog.text
 
     in_a_world(story)
@@ -194,5 +194,17 @@ def test_a_search_goes_through_several_queues_and_its_limit_spans_them():
         assert await world.search(act, **everywhere) == 25
         assert queues == [("q", 25)]
         assert await world.search(act, **everywhere, limit=25) == 25
+
+    in_a_world(story)
+
+
+def test_the_letters_of_a_reader_that_is_just_gone_are_waited_for():
+    async def story(world):
+        async with MemoryBroker(world.server) as other:
+            await other.consume("dead.q", prefetch=25, deliver=lambda _: None)
+            while world.server.queue("dead.q").ready:
+                await asyncio.sleep(0)
+            asyncio.get_running_loop().call_later(0.05, other.give_up, BrokerUnreachable("killed"))
+            assert await read(world) == ALL
 
     in_a_world(story)
