@@ -23,7 +23,7 @@ from crawl_consumer.page import Page
 from crawl_consumer.robots import NoRobots, Robots, token_of
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
-from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, canonicalize, join
+from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, join
 from crawl_dedup import Verdict as Turn
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery, Outgoing
@@ -95,10 +95,10 @@ class Crawl:
             CrawlError: broker, ledger or output are gone; the process cannot go on.
         """
         try:
-            message = self._read(delivery)
+            message = UrlMessage.read(delivery.body, crawl=self.name)
         except MessageInvalid as error:
             self.tally.dead += 1
-            await self._replace(delivery, successors.buried(delivery, reason=f"undecodable: {error}"))
+            await self._replace(delivery, successors.buried(delivery, f"undecodable: {error}"))
             return
         if (early_ms := _early_ms(message)) > 0:
             await self._park(delivery, message, early_ms)
@@ -116,6 +116,8 @@ class Crawl:
                 await self._park(delivery, message, begun.wait_ms)
             case Turn.PUBLISH if begun.outbox is not None:
                 await self._publish_again(delivery, message, begun.outbox)
+            case _ if _expired(message):
+                await self._settle(delivery, message, Work(url, ""), Finish("expired"), None)
             case _:
                 await self._fetch_and_settle(delivery, message, url)
 
@@ -187,7 +189,7 @@ class Crawl:
             return
         if isinstance(verdict, Dead):
             self.tally.dead += 1
-            await self._publish(successors.buried(delivery, reason=verdict.reason, message=message, status=status))
+            await self._publish(successors.buried(delivery, verdict.reason, message, verdict.outcome, status))
         try:
             await self.admission.admit(Work(work.parent, verdict.outcome, work.links, work.counts))
         except PublishRefused:
@@ -252,22 +254,14 @@ class Crawl:
             self.tally.in_flight -= 1
             self._in_hand.pop(url).set()
 
-    def _read(self, delivery: Delivery) -> UrlMessage:
-        message = UrlMessage.decode(delivery.body)
-        if message.crawl != self.name:
-            raise MessageInvalid(f"a URL of crawl {message.crawl!r} in a queue of {self.name!r}")
-        try:
-            canonical = canonicalize(message.url)
-        except UrlInvalid as error:
-            raise MessageInvalid(f"url: {error}") from None
-        if canonical != message.url:
-            raise MessageInvalid("url: not canonical")
-        return message
-
 
 def _early_ms(message: UrlMessage) -> int:
     """Milliseconds until the message is due: the longest rung of the ladder may be too short for one hop."""
     return 0 if message.not_before_ms is None else message.not_before_ms - _now_ms()
+
+
+def _expired(message: UrlMessage) -> bool:
+    return message.expires_ms is not None and message.expires_ms <= _now_ms()
 
 
 def _now_ms() -> int:

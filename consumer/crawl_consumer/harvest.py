@@ -62,5 +62,6 @@ def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> H
         parent=parent.url,
         redirects=redirects,
         first_seen_ms=now_ms,
+        expires_ms=parent.expires_ms,
     )
     return Harvest((message,))

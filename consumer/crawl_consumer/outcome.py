@@ -15,6 +15,7 @@ protocol, broken compression
 body above the limit            ``too_large``                              done
 the spider raised               ``failed_spider``                          dead letter at once
 a defect of CrawlMQ             ``failed_defect`` at last                  retried, then dead letter
+its time was over before that   ``expired``                                done, not fetched
 ==============================  =========================================  ==============================
 
 A message is acknowledged only after its successor (the links, the retry, the dead letter) is confirmed.

@@ -34,12 +34,16 @@ def retried(delivery: Delivery, message: UrlMessage, *, reason: str, status: int
 
 
 def buried(
-    delivery: Delivery, *, reason: str, message: UrlMessage | None = None, status: int | None = None
+    delivery: Delivery,
+    reason: str,
+    message: UrlMessage | None = None,
+    outcome: str = "",
+    status: int | None = None,
 ) -> Outgoing:
     """The dead letter of a delivery; an undecodable one is kept byte for byte.
 
-    Headers: ``crawl-reason``, ``crawl-queue``, ``crawl-attempts``, ``crawl-status`` (0: none),
-    ``crawl-first-seen-ms`` and ``crawl-died-ms`` (Unix time).
+    Headers: ``crawl-reason``, ``crawl-outcome`` (as the ledger counted it), ``crawl-queue``, ``crawl-attempts``,
+    ``crawl-status`` (0: none), ``crawl-first-seen-ms`` and ``crawl-died-ms`` (Unix time).
     """
     queue = names.work_queue(delivery.queue)
     headers: dict[str, HeaderValue] = {
@@ -48,12 +52,13 @@ def buried(
         "crawl-died-ms": _now_ms(),
     }
     if message is not None:
-        headers |= _history(message, status)
+        headers |= _history(message, outcome, status)
     return Outgoing(names.DEAD, queue, delivery.body, delivery.message_id or "undecodable", headers)
 
 
-def _history(message: UrlMessage, status: int | None) -> Mapping[str, HeaderValue]:
+def _history(message: UrlMessage, outcome: str, status: int | None) -> Mapping[str, HeaderValue]:
     return {
+        "crawl-outcome": outcome,
         "crawl-attempts": message.attempt + 1,
         "crawl-status": status or message.status or 0,
         "crawl-first-seen-ms": message.first_seen_ms,

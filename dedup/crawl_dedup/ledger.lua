@@ -175,6 +175,35 @@ local function release(keys, args)
   return {'released'}
 end
 
+-- args: url, outcome, letter, how long to remember it (ms)
+local function reopen(keys, args)
+  local books, url, outcome, letter = keys[1], args[1], args[2], args[3]
+  local bucket, member = place(url)
+  if not is_done(books, bucket, member) then
+    adopt(books, bucket, member)
+    return {'open'}
+  end
+  local again = books .. 'again:' .. url
+  if outcome == '' or redis.call('GET', again) == letter then return {'ended'} end
+  redis.call('SET', again, letter, 'PX', args[4])
+  redis.call('SREM', books .. 'don:' .. bucket, member)
+  redis.call('SADD', books .. 'adm:' .. bucket, member)
+  count(books, 'open', 1)
+  count(books, 'outcome:' .. outcome, -1)
+  return {'open'}
+end
+
+-- args: url, outcome. A lease or an outbox means that somebody else will end it.
+local function give_up(keys, args)
+  local books, url = keys[1], args[1]
+  local bucket, member = place(url)
+  if redis.call('SISMEMBER', books .. 'adm:' .. bucket, member) == 0 or living_holder(books, url)
+    or redis.call('EXISTS', books .. 'out:' .. url) == 1 then return {'left'} end
+  redis.call('DEL', books .. 'lease:' .. url)
+  end_url(books, url, args[2])
+  return {'ended'}
+end
+
 -- args: consumer, how many at most
 local function orphans(keys, args)
   local books, consumer, limit = keys[1], args[1], tonumber(args[2])
@@ -223,6 +252,8 @@ redis.register_function{function_name = 'ledger1_begin', callback = begin}
 redis.register_function{function_name = 'ledger1_commit', callback = commit}
 redis.register_function{function_name = 'ledger1_finish', callback = finish, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_release', callback = release, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ledger1_reopen', callback = reopen}
+redis.register_function{function_name = 'ledger1_give_up', callback = give_up, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_orphans', callback = orphans}
 redis.register_function{function_name = 'ledger1_progress', callback = progress, flags = {'no-writes'}}
 redis.register_function{function_name = 'ledger1_pin', callback = pin}

@@ -154,6 +154,28 @@ class Ledger(Protocol):
     async def release(self, url: Fingerprint) -> None:
         """Drop my lease without an end: the URL was parked, is retried later, or goes back to the broker."""
 
+    async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
+        """Take a done URL back, done → admitted, because its dead letter is about to be published again.
+
+        One letter reopens its URL once, however often a killed replay is repeated within ``REOPENED_TTL_S``: a URL
+        that is admitted stays so, and one that has ended since this letter had reopened it stays done.
+
+        Args:
+            url: the dead letter's URL; one that nobody knows is admitted, as in :meth:`begin`.
+            outcome: how it ended, which is counted no more; empty: the letter does not say that its URL had
+                ended, so one that is done ended by another message.
+            letter: tells this letter from any other of the same URL.
+
+        Returns:
+            True: the URL is open, publish its message. False: it has ended, nothing is left to do for this letter.
+        """
+
+    async def give_up(self, url: Fingerprint, outcome: str) -> bool:
+        """End an open URL whose message is about to be dropped; True if this ended it.
+
+        Left alone: what is done or unknown, what a living consumer holds, and a parent with an outbox.
+        """
+
     async def heartbeat(self) -> None:
         """Tell the ledger that this consumer lives; its leases hold for ``ALIVE_TTL_S`` from now on."""
 
@@ -177,3 +199,6 @@ ALIVE_TTL_S = 15.0
 HEARTBEAT_S = 5.0
 #: A lease that a living consumer forgot (a defect) is void after this; far above any fetch with its limits.
 LEASE_TTL_S = 600.0
+#: How long it is remembered which letter has reopened a URL: a killed replay that is repeated later than this may
+#: fetch what it had replayed once more. Costs about 150 bytes of Redis for each replayed letter meanwhile.
+REOPENED_TTL_S = 7 * 86_400.0

@@ -11,6 +11,7 @@ from crawl_dedup.fingerprint import KEY_BYTES, Fingerprinter, is_synthetic
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
     LEASE_TTL_S,
+    REOPENED_TTL_S,
     Begun,
     Commit,
     Committed,
@@ -54,6 +55,7 @@ class _Books:
     outboxes: dict[Fingerprint, _KeptOutbox] = field(default_factory=dict)
     leases: dict[Fingerprint, _Lease] = field(default_factory=dict)
     alive_until_s: dict[str, float] = field(default_factory=dict)
+    reopened: dict[Fingerprint, tuple[str, float]] = field(default_factory=dict)  #: by which letter, until when
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
 
@@ -198,6 +200,29 @@ class MemoryLedger:
         lease = self._books.leases.get(url)
         if lease and lease.holder == self._consumer:
             del self._books.leases[url]
+
+    async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
+        """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
+        books, now_s = self._books, self._store.clock()
+        if url not in books.done:
+            books.adopt(url)
+            return True
+        by, until_s = books.reopened.get(url, ("", 0.0))
+        if not outcome or (by == letter and now_s < until_s):
+            return False
+        books.reopened[url] = letter, now_s + REOPENED_TTL_S
+        books.done.remove(url)
+        books.admitted.add(url)
+        books.counts[f"outcome:{outcome}"] -= 1
+        return True
+
+    async def give_up(self, url: Fingerprint, outcome: str) -> bool:
+        """See :meth:`crawl_dedup.ledger.Ledger.give_up`."""
+        books = self._books
+        if url not in books.admitted or url in books.outboxes or self._living_holder(url)[0]:
+            return False
+        books.end(url, outcome)
+        return True
 
     async def heartbeat(self) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.heartbeat`."""

@@ -9,6 +9,7 @@ from crawl_dedup.fingerprint import Fingerprinter
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
     LEASE_TTL_S,
+    REOPENED_TTL_S,
     Begun,
     Commit,
     Committed,
@@ -23,6 +24,7 @@ from crawl_dedup.redis_batch import BatchedRedis
 
 _ALIVE_MS = int(ALIVE_TTL_S * 1000)
 _LEASE_MS = int(LEASE_TTL_S * 1000)
+_REOPENED_MS = int(REOPENED_TTL_S * 1000)
 #: Keys that one SCAN step looks at: about a millisecond of Redis' time.
 _SCAN_COUNT = 5000
 
@@ -139,6 +141,17 @@ class RedisLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
         await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer)
 
+    async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
+        """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
+        words = (self._books, url, outcome, letter, _REOPENED_MS)
+        answer = await self._redis.call("FCALL", "ledger1_reopen", 1, *words)
+        return bool(answer[0] == b"open")
+
+    async def give_up(self, url: Fingerprint, outcome: str) -> bool:
+        """See :meth:`crawl_dedup.ledger.Ledger.give_up`."""
+        answer = await self._redis.call("FCALL", "ledger1_give_up", 1, self._books, url, outcome)
+        return bool(answer[0] == b"ended")
+
     async def heartbeat(self) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.heartbeat`.
 
@@ -171,7 +184,7 @@ async def read_progress(redis: BatchedRedis, name: LedgerName) -> Progress | Non
     answer = await redis.call("FCALL_RO", "ledger1_progress", 1, redis_names.prefix(name))
     if answer[0] == b"unknown":
         return None
-    counts = {key.decode(): int(value) for key, value in _pairs(answer[2])}
+    counts = {key.decode(): int(value) for key, value in _pairs(answer[2]) if value != b"0"}
     return Progress(counts.pop("admitted", 0), counts.pop("open", 0), answer[1], counts)
 
 

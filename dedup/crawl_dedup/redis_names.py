@@ -13,6 +13,7 @@ the whole ledger on one node, where one function may change all of it
 ``out:<fingerprint>``     hash       a parent's outbox: child → message, and ``_`` → the parent's outcome
 ``lease:<fingerprint>``   string     the consumer that works on this URL
 ``alive:<consumer>``      string     exists while the consumer lives
+``again:<fingerprint>``   string     the dead letter that this URL was last reopened for
 ========================  =========  =====================================================================
 
 What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings

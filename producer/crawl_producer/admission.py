@@ -25,7 +25,8 @@ REFUSED_TRIES = 4
 REFUSED_PAUSE_S = 0.1
 #: … up to this.
 REFUSED_PAUSE_MAX_S = 5.0
-#: Separates exchange, routing key and body of a message in an outbox; none of the first two contains it.
+#: Separates exchange, routing key and body of a message in an outbox; none of them contains it (JSON escapes it).
+#: A message that goes to several places has an exchange and a key for each, before the body.
 _SEPARATOR = b"\n"
 
 
@@ -127,13 +128,16 @@ class Admission:
         return Commit(work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages)
 
     def _envelope(self, link: UrlMessage, *, seed: bool) -> EncodedMessage:
-        exchange, key = self._router.route(link.url, seed=seed)
-        return _SEPARATOR.join((exchange.encode(), key.encode(), link.encode()))
+        routes = self._router.routes(link.url, seed=seed)
+        words = [word.encode() for route in routes for word in route]
+        return _SEPARATOR.join((*words, link.encode()))
 
     async def _publish(self, messages: Iterable[tuple[Fingerprint, EncodedMessage]]) -> None:
         # Groups that share an exchange commit the same envelope: one publication reaches both.
         distinct = {envelope: child for child, envelope in messages}
-        waiting: Sequence[Outgoing] = [_outgoing(child, envelope) for envelope, child in distinct.items()]
+        waiting: Sequence[Outgoing] = [
+            out for envelope, child in distinct.items() for out in _outgoing(child, envelope)
+        ]
         for attempt in count(1):
             if not (waiting := await self._refused(waiting, final=attempt == self._refused_tries)):
                 return
@@ -148,9 +152,10 @@ class Admission:
         return [message for message, _ in failed]
 
 
-def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> Outgoing:
-    exchange, key, body = envelope.split(_SEPARATOR, 2)
-    return Outgoing(exchange.decode(), key.decode(), body, message_id=child)
+def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:
+    *words, body = envelope.split(_SEPARATOR)
+    routes = zip(words[::2], words[1::2], strict=True)
+    return [Outgoing(exchange.decode(), key.decode(), body, message_id=child) for exchange, key in routes]
 
 
 def _admitted(committed: Committed) -> Admitted:

@@ -80,6 +80,9 @@ class Subscription(Protocol):
     async def cancel(self) -> None:
         """Stop new deliveries; those in hand may still be settled until the broker is closed."""
 
+    async def close(self) -> None:
+        """Stop, and give what is not settled back to its queue, in its order; those deliveries go stale."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from crawl_dedup.errors import CrawlError
 from crawl_producer.settings import LoadedTopology, load
+
+_T = TypeVar("_T")
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 # Neither on Windows nor on every Python; asyncio's own loop does the same, only slower.
@@ -69,6 +71,18 @@ TopologyOption = Annotated[
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Log everything, and show tracebacks.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.", show_default=False)]
+
+
+def checked(parse: Callable[[str], _T]) -> Callable[[str], _T]:
+    """``parse`` for an option: what it says with a ValueError is shown beside the option's name."""
+
+    def option(text: str) -> _T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return option
 
 
 def examples(*lines: str) -> str:

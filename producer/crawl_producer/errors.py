@@ -9,6 +9,7 @@
         ├── TopologyMissing         RabbitMQ lacks a queue or exchange: crawl-topology apply
         ├── TopologyDrift           RabbitMQ holds one with other, immutable arguments
         ├── SeedsUnreadable         the file of URLs cannot be read: mend it and run again
+        ├── TimesInvalid            seeds with times that contradict each other
         ├── OutputNotWritable       a file or standard output cannot be written: make room, name another
         ├── NotSeeded               nothing was ever admitted to this crawl: seed it
         ├── CrawlTimeout            not complete in the time that was given: wait longer
@@ -54,6 +55,12 @@ class TopologyDrift(ProducerError):
 
 class SeedsUnreadable(ProducerError):
     """The file of URLs cannot be opened, or breaks off; what was read before is admitted, and running again is safe."""
+
+    exit_code = 2
+
+
+class TimesInvalid(ProducerError):
+    """The times that seeds are to have contradict each other."""
 
     exit_code = 2
 

@@ -116,6 +116,11 @@ class MemorySubscription:
         self._cancelled = True
         self._detach()
 
+    async def close(self) -> None:
+        """Stop, and give everything back."""
+        self._cancelled = True
+        self.lose()
+
     def attach(self) -> None:
         """Begin to receive. Raises TopologyMissing."""
         if not self._cancelled:

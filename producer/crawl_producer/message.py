@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crawl_dedup import UrlInvalid, canonicalize
 from crawl_producer.errors import MessageInvalid
 
 #: Unknown versions become dead letters, never guesses.
@@ -33,6 +34,8 @@ class UrlMessage(BaseModel):
         redirects: redirects followed since the last link.
         first_seen_ms: Unix time of admission, milliseconds.
         not_before_ms: Unix time before which it must not be fetched, milliseconds; None: at once.
+        expires_ms: Unix time from which on it is not worth fetching any more, milliseconds; None: never. Set for
+            seeds (``crawl-seed --expires``), kept by their retries and redirects, not inherited by links.
         reason: why it was tried again, for dead letters and operators.
         status: the HTTP status of the last attempt.
     """
@@ -49,6 +52,7 @@ class UrlMessage(BaseModel):
     redirects: Annotated[int, Field(ge=0, le=1_000)] = 0
     first_seen_ms: Annotated[int, Field(ge=0, le=1 << 53)] = 0
     not_before_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+    expires_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
     status: Annotated[int, Field(ge=0, le=999)] | None = None
 
@@ -75,3 +79,21 @@ class UrlMessage(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise MessageInvalid(f"{where}: {first['msg']}") from None
+
+    @classmethod
+    def read(cls, body: bytes, *, crawl: str) -> Self:
+        """The message of these bytes, found in a queue of ``crawl``: decoded, of this crawl, its URL canonical.
+
+        Raises:
+            MessageInvalid: as :meth:`decode`, or it belongs elsewhere; the message is the reason.
+        """
+        message = cls.decode(body)
+        if message.crawl != crawl:
+            raise MessageInvalid(f"a URL of crawl {message.crawl!r} in a queue of {crawl!r}")
+        try:
+            canonical = canonicalize(message.url)
+        except UrlInvalid as error:
+            raise MessageInvalid(f"url: {error}") from None
+        if canonical != message.url:
+            raise MessageInvalid("url: not canonical")
+        return message

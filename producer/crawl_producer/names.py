@@ -42,6 +42,15 @@ def delay_exchange(wait_ms: float) -> str:
     return f"crawl.delay.{rung}"
 
 
+def first_hop(wait_ms: float) -> str:
+    """The rung that is over no later than ``wait_ms``, for a message that hops the rest once it is back.
+
+    One hop by :func:`delay_exchange` is late by up to the whole wait; this and another one by at most a third.
+    """
+    rung = next((rung for rung in reversed(DELAYS_MS) if rung <= wait_ms), FIRST_DELAY_MS)
+    return f"crawl.delay.{rung}"
+
+
 def delay_queue(delay_ms: int) -> str:
     """The queue of one rung; exchange and queue share their name."""
     return f"crawl.delay.{delay_ms}"

@@ -64,3 +64,30 @@ async def ledgers(
                 for group in groups
             ]
         )
+
+
+class QueueLedgers:
+    """The ledger of each queue's crawl and group, opened when it is first asked for; call it with a queue's name.
+
+    Args:
+        topology: exchanges.yaml.
+        connection: the ledgers' Redis.
+        stack: closes them.
+        consumer: a name that no other living consumer has.
+    """
+
+    def __init__(self, topology: Topology, connection: BatchedRedis, stack: AsyncExitStack, *, consumer: str) -> None:
+        self._topology = topology
+        self._connection = connection
+        self._stack = stack
+        self._consumer = consumer
+        self._open: dict[LedgerName, Ledger] = {}
+
+    async def __call__(self, queue: str) -> Ledger:
+        """Raises CrawlMismatch, LedgerUnavailable."""
+        spec = self._topology.queues[queue]
+        name = LedgerName(spec.crawl, spec.group)
+        if name not in self._open:
+            opened = ledgers(self._connection, self._topology, spec.crawl, (spec.group,), consumer=self._consumer)
+            (self._open[name],) = await self._stack.enter_async_context(opened)
+        return self._open[name]

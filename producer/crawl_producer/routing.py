@@ -1,6 +1,7 @@
 """Where a URL's message goes: the exchange and routing key, by the crawl's routes."""
 
 import re
+from collections.abc import Sequence
 
 from crawl_producer.topology import CrawlSpec
 
@@ -22,6 +23,10 @@ class Router:
         self._routes = [
             (re.compile(route.match), exchange or route.exchange or spec.exchange, route.key) for route in spec.routes
         ]
+
+    def routes(self, url: str, *, seed: bool) -> Sequence[tuple[str, str]]:
+        """Every (exchange, routing key) that a message for ``url`` is published to: one, the :meth:`route`."""
+        return (self.route(url, seed=seed),)
 
     def route(self, url: str, *, seed: bool) -> tuple[str, str]:
         """The (exchange, routing key) for a canonical URL; a route that matches wins over the defaults."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from crawl_dedup import Fingerprint, host
 from crawl_producer.admission import Admission, Admitted, Work
@@ -51,6 +52,8 @@ class Seeding:
         admission: its door; None only counts (``--dry-run``).
         seed_parent: gives a batch of seeds its synthetic parent (Ledger.seed_parent).
         depth: the depth to give the seeds.
+        not_before_ms: Unix time before which they must not be fetched; the admission's router delays them.
+        expires_ms: Unix time from which on they are not worth fetching any more.
         on_rejected: called with each rejected line.
         on_progress: called with the report after each batch.
     """
@@ -62,13 +65,15 @@ class Seeding:
         seed_parent: Callable[[bytes], Fingerprint],
         *,
         depth: int = 0,
+        not_before_ms: int | None = None,
+        expires_ms: int | None = None,
         on_rejected: Callable[[Rejected], None] = lambda _: None,
         on_progress: Callable[[SeedReport], None] = lambda _: None,
     ) -> None:
         self._crawl = crawl
         self._admission = admission
         self._seed_parent = seed_parent
-        self._depth = depth
+        self._same: dict[str, Any] = {"depth": depth, "not_before_ms": not_before_ms, "expires_ms": expires_ms}
         self._on_rejected = on_rejected
         self._on_progress = on_progress
         self.report = SeedReport()
@@ -131,9 +136,7 @@ class Seeding:
     def _work(self, urls: Iterable[str]) -> Work:
         now_ms = time.time_ns() // 1_000_000
         links = [
-            UrlMessage.model_construct(
-                crawl=self._crawl, url=url, depth=self._depth, root=host(url), first_seen_ms=now_ms
-            )
+            UrlMessage.model_construct(crawl=self._crawl, url=url, root=host(url), first_seen_ms=now_ms, **self._same)
             for url in urls
         ]
         return Work(self._seed_parent("\n".join(urls).encode()), "seeded", links)

@@ -370,6 +370,25 @@ def test_a_cancelled_subscription_gets_no_more_but_settles_what_it_has(world):
     play(world, act)
 
 
+def test_a_closed_subscription_gives_back_what_is_not_settled_in_the_old_order(world):
+    async def act(scene):
+        await scene.broker.publish_all([message(b"%d" % n, message_id=str(n)) for n in range(6)])
+        inbox = Inbox()
+        subscription = await scene.broker.consume("q", prefetch=4, deliver=inbox)
+        first, *others = await inbox.take(4)
+        assert first.ack()
+        others.append(await inbox.next())
+        await subscription.close()
+        assert [other.stale for other in others] == [True] * 4
+        assert not others[0].ack()
+        await depth_becomes(scene.broker, "q", QueueDepth(ready=5, consumers=0))
+        await subscription.close()
+        await subscription.cancel()
+        assert await scene.drained("q", 5) == [b"%d" % n for n in range(1, 6)]
+
+    play(world, act)
+
+
 def test_what_is_not_settled_when_the_client_closes_returns_and_is_stale(world):
     async def act(scene):
         await scene.broker.publish_all([message(b"%d" % n, message_id=str(n)) for n in range(3)])

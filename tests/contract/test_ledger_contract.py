@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerName, Outbox, Progress, Verdict
+from crawl_dedup.ledger import REOPENED_TTL_S
 from ledger_worlds import NAME, memory_world, redis_world
 
 #: Longer than an outbox belongs to its committer alone.
@@ -546,6 +547,130 @@ async def test_orphans_come_oldest_first_and_no_more_than_asked_for(world):
     await sweeper.heartbeat()
     assert [orphan.parent for orphan in await sweeper.orphans(limit=2)] == batches[:2]
     assert [orphan.parent for orphan in await sweeper.orphans()] == batches[2:]
+
+
+# dead letters: reopen and give up
+
+
+async def failed(ledger, *names):
+    """URLs that have ended as failed_timeout."""
+    await seed(ledger, *names)
+    pages = urls(ledger, *names)
+    for page in pages:
+        await ledger.begin(page)
+        await ledger.commit(Commit(page, "failed_timeout"))
+    return pages
+
+
+async def books(ledger):
+    progress = await ledger.progress()
+    return progress.open, progress.outcomes
+
+
+@in_a_world
+async def test_a_reopened_url_is_open_again_and_may_be_fetched(world):
+    a = await living(world, "a")
+    first, second = await failed(a, "first", "second")
+    assert await a.reopen(first, outcome="failed_timeout", letter="1")
+    assert await books(a) == (1, {"failed_timeout": 1})
+    assert not (await a.progress()).complete
+    assert (await a.begin(first)).verdict is Verdict.GO
+    assert (await a.begin(second)).verdict is Verdict.DONE
+    await a.commit(Commit(first, "ok"))
+    assert await books(a) == (0, {"failed_timeout": 1, "ok": 1})
+    progress = await a.progress()
+    assert (progress.admitted, progress.complete) == (2, True)
+
+
+@in_a_world
+async def test_reopening_an_open_url_changes_nothing(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [page] = await failed(a, "page")
+    for _ in range(3):
+        assert await b.reopen(page, outcome="failed_timeout", letter="1")
+    assert await b.reopen(page, outcome="failed_timeout", letter="2")
+    progress = await a.progress()
+    assert (progress.admitted, progress.open, progress.outcomes) == (1, 1, {})
+    assert await a.finish(page) is False
+
+
+@in_a_world
+async def test_a_letter_reopens_its_url_once(world):
+    a = await living(world, "a")
+    [page] = await failed(a, "page")
+    await a.reopen(page, outcome="failed_timeout", letter="1")
+    await a.begin(page)
+    await a.commit(Commit(page, "ok"))
+    assert not await a.reopen(page, outcome="failed_timeout", letter="1")
+    assert await books(a) == (0, {"ok": 1})
+
+
+@in_a_world
+async def test_the_next_letter_of_a_url_reopens_it_again(world):
+    a = await living(world, "a")
+    [page] = await failed(a, "page")
+    await a.reopen(page, outcome="failed_timeout", letter="1")
+    await a.begin(page)
+    await a.commit(Commit(page, "failed_dns"))
+    assert await a.reopen(page, outcome="failed_dns", letter="2")
+    assert await books(a) == (1, {})
+
+
+@in_a_world
+async def test_which_letter_reopened_a_url_is_forgotten_after_a_while(world):
+    a = await living(world, "a")
+    [page] = await failed(a, "page")
+    await a.reopen(page, outcome="failed_timeout", letter="1")
+    await a.begin(page)
+    await a.commit(Commit(page, "failed_timeout"))
+    await world.passes(REOPENED_TTL_S - 1)
+    assert not await a.reopen(page, outcome="failed_timeout", letter="1")
+    await world.passes(2)
+    assert await a.reopen(page, outcome="failed_timeout", letter="1")
+
+
+@in_a_world
+async def test_a_letter_that_knows_no_outcome_reopens_nothing_that_is_done(world):
+    a = await living(world, "a")
+    [page] = await failed(a, "page")
+    assert not await a.reopen(page, outcome="", letter="1")
+    [stuck] = urls(a, "stuck")
+    await a.begin(stuck)
+    assert await a.reopen(stuck, outcome="", letter="1")
+
+
+@in_a_world
+async def test_reopening_an_unknown_url_admits_it(world):
+    a = await living(world, "a")
+    [page] = urls(a, "page")
+    assert await a.reopen(page, outcome="failed_timeout", letter="1")
+    progress = await a.progress()
+    assert (progress.admitted, progress.open, progress.counts) == (1, 1, {"adopted": 1})
+
+
+@in_a_world
+async def test_an_open_url_that_nobody_holds_can_be_given_up(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    await seed(a, "page")
+    [page] = urls(a, "page")
+    await a.begin(page)
+    assert not await b.give_up(page, "dropped")
+    await a.leave()
+    assert await b.give_up(page, "dropped")
+    assert not await b.give_up(page, "dropped")
+    assert await books(b) == (0, {"dropped": 1})
+    assert (await b.begin(page)).verdict is Verdict.DONE
+
+
+@in_a_world
+async def test_what_is_done_or_unknown_or_only_left_to_publish_is_not_given_up(world):
+    a = await living(world, "a")
+    [done] = await failed(a, "done")
+    unknown, parent = urls(a, "unknown", "parent")
+    await a.commit(Commit(parent, "ok", links(a, "x")))
+    await a.leave()
+    assert [await a.give_up(url, "dropped") for url in (done, unknown, parent)] == [False] * 3
+    assert (await a.progress()).admitted == 3
 
 
 # opening and closing

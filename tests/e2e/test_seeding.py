@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -104,3 +105,30 @@ def test_seeds_that_no_queue_wants_are_kept_until_there_is_one(commands, rabbit,
     assert seed(commands, "https://example.org/a")["resumed"] == 1
     books = commands.status()
     assert (books["admitted"], books["waiting"]) == (1, 1)
+
+
+def test_delayed_seeds_wait_in_the_ladder_and_reach_every_group(commands):
+    begun_s = time.time()
+    commands.run("crawl-seed", "--crawl", "mirror", "--delay", "2s", "https://example.org/a", "https://example.org/b")
+
+    def groups():
+        return [(g["admitted"], g["waiting"]) for g in json.loads(commands.run("crawl-status", "mirror", "--json"))]
+
+    wait_until(lambda: groups() == [(2, 2), (2, 2)], "the ladder to give the seeds back")
+    assert time.time() - begun_s >= 2
+    commands.run("crawl-seed", "--crawl", "mirror", "--delay", "2s", "https://example.org/a", "https://example.org/b")
+    assert groups() == [(2, 2), (2, 2)]
+
+
+def test_times_that_contradict_each_other_or_are_none_are_refused(commands):
+    late = ("--delay", "3h", "--expires", "2h", "https://example.org/")
+    assert "expire before they may be fetched" in commands.run("crawl-seed", "--crawl", "docs", *late, code=2)
+    said = commands.run("crawl-seed", "--crawl", "docs", "--eta", "2026-12-01T08:00", "https://example.org/", code=2)
+    assert "names no time zone" in said
+    assert commands.status()["state"] == "not started"
+
+
+def test_a_seed_whose_time_is_over_is_not_fetched(commands):
+    commands.run("crawl-seed", "--crawl", "docs", "--expires", "1ms", "http://127.0.0.1:1/")
+    commands.run("crawl-consumer", "--queue", "docs.*", "--until-done", "--quiet")
+    assert commands.status()["outcomes"] == {"expired": 1}

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from crawl_consumer.cli import consumer
-from crawl_producer.cli import forget, seed, status, topology
+from crawl_producer.cli import dead, forget, seed, status, topology
 from crawl_producer.command import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +16,7 @@ COMMANDS = {
     "crawl-seed": seed.app,
     "crawl-topology": topology.app,
     "crawl-status": status.app,
+    "crawl-dead": dead.app,
     "crawl-forget": forget.app,
     "crawl-consumer": consumer.app,
 }

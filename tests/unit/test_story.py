@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from contextlib import nullcontext
 
@@ -23,6 +24,7 @@ from crawl_producer.broker import Outgoing
 from crawl_producer.derive import declarations
 from crawl_producer.errors import Unroutable
 from crawl_producer.memory_broker import MemoryBroker
+from crawl_producer.memory_server import MemoryServer
 from crawl_producer.message import UrlMessage
 from crawl_producer.plan import apply, plan
 from crawl_producer.routing import Router
@@ -338,6 +340,7 @@ def test_the_last_failure_is_a_dead_letter_with_its_history(page, reason, status
     assert headers["crawl-attempts"] == 2
     assert headers["crawl-status"] == status
     assert headers["crawl-queue"] == "q"
+    assert [headers["crawl-outcome"]] == list(books.outcomes)
     assert UrlMessage.decode(body).url == HOME
     assert list(books.outcomes) == ["failed_" + reason.split(":")[0]]
 
@@ -536,3 +539,41 @@ def test_links_that_no_queue_wants_end_the_process_and_stay_in_the_outbox():
 
     books = asyncio.run(main())
     assert (books.open, books.outboxes) == (2, 1)
+
+
+def test_a_url_whose_time_is_over_is_done_and_not_fetched():
+    async def main():
+        async with World({HOME: html()}) as world:
+            message = UrlMessage(crawl="c", url=HOME, expires_ms=1)
+            await world.broker.publish(Outgoing("x", "k", message.encode(), "m"))
+            await world.seed(HOME + "other")
+            await world.crawl()
+            return world.web.fetched, (await world.progress()).outcomes, await world.dead()
+
+    assert asyncio.run(main()) == ([HOME + "other"], {"expired": 1, "http_404": 1}, [])
+
+
+def test_a_redirect_and_a_retry_keep_their_time_and_links_have_none():
+    soon_ms = time.time_ns() // 1_000_000 + 3_600_000
+    pages = {
+        HOME: (302, {"location": "/a"}, b""),
+        HOME + "a": [FailureKind.TIMEOUT, html("/b")],
+        HOME + "b": (503, {}, b""),
+    }
+
+    async def main():
+        async with World(pages) as world:
+            message = UrlMessage(crawl="c", url=HOME, expires_ms=soon_ms)
+            await world.broker.publish(Outgoing("x", "k", message.encode(), "m"))
+            seen = []
+            publish_all = MemoryServer.publish
+            world.broker.server.publish = lambda exchange, stored: (
+                seen.append(UrlMessage.decode(stored.body)),
+                publish_all(world.broker.server, exchange, stored),
+            )[1]
+            await world.crawl()
+            return {(m.url, m.attempt, m.expires_ms) for m in seen}
+
+    assert asyncio.run(main()) == {
+        (HOME + "a", 0, soon_ms), (HOME + "a", 1, soon_ms), (HOME + "b", 0, None), (HOME + "b", 1, None),
+    }  # fmt: skip

@@ -88,9 +88,7 @@ class AmqpSubscription:
         What the broker has already sent when it reads our cancel is returned to the queue by pika at once,
         for others to have; on a quorum queue that counts as one of the message's redeliveries.
         """
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait((self._keeper,))
+        await self._stop_keeper()
         channel = self._channel
         # pika answers the cancel of a consumer that is not there, or is being cancelled, with silence.
         if self._cancel_sent or channel is None or self._tag not in channel.raw.consumer_tags:
@@ -101,6 +99,21 @@ class AmqpSubscription:
                 await channel.call(channel.raw.basic_cancel, self._tag)
         except (Closed, TimeoutError) as error:
             log.debug("no answer to the cancel of %s: %s", self._tag, error)
+
+    async def close(self) -> None:
+        """Close the channel, whereupon the broker requeues what is not acknowledged.
+
+        On a quorum queue that counts as one of each message's redeliveries.
+        """
+        await self._stop_keeper()
+        self._cancel_sent = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _stop_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,))
 
     async def _keep(self) -> None:
         try:

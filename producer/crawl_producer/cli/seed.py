@@ -13,10 +13,20 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crawl_dedup import Fingerprinter
-from crawl_producer import opening
+from crawl_producer import durations, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
+from crawl_producer.command import (
+    DebugOption,
+    ExitCode,
+    JsonOption,
+    TopologyOption,
+    checked,
+    examples,
+    load_or_exit,
+    run,
+)
+from crawl_producer.delayed import SeedTimes, router_for
 from crawl_producer.errors import OutputNotWritable, UnknownName, Unroutable
 from crawl_producer.reach import keys_bound, queues_reached
 from crawl_producer.routing import Router
@@ -35,6 +45,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
         "crawl-seed --crawl news --file urls.txt.gz --rejected bad.jsonl",
         "zcat urls.gz | crawl-seed --crawl news --json",
         "crawl-seed --crawl news --key news.front https://example.org/politics/",
+        "crawl-seed --crawl news --eta 2026-12-01T08:00Z --expires 30d https://example.org/advent/",
     )
 )
 def seed(
@@ -64,6 +75,36 @@ def seed(
         int,
         typer.Option("--depth", min=0, help="Count the URLs as this many links from a seed (see scope.max_depth)."),
     ] = 0,
+    delay: Annotated[
+        float | None,
+        typer.Option(
+            "--delay",
+            metavar="SPAN",
+            help="Fetch no earlier than in 90s, 10m, 1h30m, 3d.",
+            parser=checked(durations.seconds),
+            show_default=False,
+        ),
+    ] = None,
+    eta: Annotated[
+        int | None,
+        typer.Option(
+            "--eta",
+            metavar="MOMENT",
+            help="Fetch no earlier than 2026-12-01T08:00Z.",
+            parser=checked(durations.moment_ms),
+            show_default=False,
+        ),
+    ] = None,
+    expires: Annotated[
+        float | None,
+        typer.Option(
+            "--expires",
+            metavar="SPAN",
+            help="Do not fetch what is not fetched within this time from now.",
+            parser=checked(durations.seconds),
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the URLs; publish nothing.", show_default=False)
     ] = False,
@@ -86,7 +127,8 @@ def seed(
     async def main() -> int:
         name = opening.only_crawl(loaded.topology, crawl)
         spec = opening.crawl_spec(loaded.topology, name)
-        router = Router(spec, exchange=exchange, key=key)
+        times = SeedTimes.asked(delay_s=delay, eta_ms=eta, expires_s=expires)
+        router = router_for(times, loaded.topology, name, exchange=exchange, key=key)
         _check_routes(loaded.topology, exchange, key, spec)
         with ExitStack() as stack:
             reject = stack.enter_context(_reject_log(rejected))
@@ -96,7 +138,7 @@ def seed(
                 seeding = Seeding(name, None, counting.seed_parent, on_rejected=reject, on_progress=on_progress)
                 report = await seeding.run(entries)
             else:
-                report = await _admit(loaded.topology, name, router, entries, depth, reject, on_progress)
+                report = await _admit(loaded.topology, name, router, entries, depth, times, reject, on_progress)
         _print(report, as_json=as_json, dry_run=dry_run)
         return ExitCode.SOME_REJECTED if report.rejected or report.unroutable else ExitCode.DONE
 
@@ -109,6 +151,7 @@ async def _admit(
     router: Router,
     entries: Iterable[Seed | Rejected],
     depth: int,
+    times: SeedTimes,
     on_rejected: Callable[[Rejected], None],
     on_progress: Callable[[SeedReport], None],
 ) -> SeedReport:
@@ -125,6 +168,8 @@ async def _admit(
             admission,
             ledgers[0].seed_parent,
             depth=depth,
+            not_before_ms=times.not_before_ms,
+            expires_ms=times.expires_ms,
             on_rejected=on_rejected,
             on_progress=on_progress,
         )
