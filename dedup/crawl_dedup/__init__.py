@@ -1,7 +1,8 @@
-"""What the crawl remembers: canonical URLs, fingerprints and the ledger.
+"""What the crawl remembers: canonical URLs, fingerprints, the ledger and the slots of hosts.
 
 In the order of reading: :mod:`.canonical`, :mod:`.fingerprint`, :mod:`.ledger` (the promise), then its two
-implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`.
+implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`. Beside them :mod:`.slots`,
+:mod:`.redis_slots` (with ``slots.lua``) and :mod:`.memory_slots`.
 """
 
 from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join
@@ -30,10 +31,13 @@ from crawl_dedup.ledger import (
     Verdict,
 )
 from crawl_dedup.memory_ledger import MemoryLedger, MemoryLedgerStore
+from crawl_dedup.memory_slots import MemorySlots
 from crawl_dedup.redis_batch import BatchedRedis
 from crawl_dedup.redis_forget import forget
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
 from crawl_dedup.redis_open import open_redis
+from crawl_dedup.redis_slots import RedisSlots
+from crawl_dedup.slots import FLIGHT_MS, Asked, Go, Hold, Pace, Park, Reserved, Slots, Ticket
 
 __all__ = [  # noqa: RUF022 - grouped by topic
     # URLs
@@ -64,6 +68,18 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "MemoryLedger",
     "MemoryLedgerStore",
     "RedisLedger",
+    # the slots of hosts
+    "FLIGHT_MS",
+    "Asked",
+    "Go",
+    "Hold",
+    "MemorySlots",
+    "Pace",
+    "Park",
+    "RedisSlots",
+    "Reserved",
+    "Slots",
+    "Ticket",
     # Redis
     "BatchedRedis",
     "forget",

@@ -14,6 +14,9 @@ the whole ledger on one node, where one function may change all of it
 ``lease:<fingerprint>``   string     the consumer that works on this URL
 ``alive:<consumer>``      string     exists while the consumer lives
 ========================  =========  =====================================================================
+
+What is known of a host is shared by all crawls: ``crawl:host:{<host>}``, a hash, and beside it three sorted sets,
+``…:line``, ``…:row`` and ``…:flight``; see slots.lua.
 """
 
 import re
@@ -48,6 +51,11 @@ def meta(name: LedgerName) -> str:
 def alive(name: LedgerName, consumer: str) -> str:
     """The key that exists while this consumer's heartbeat is fresh."""
     return f"{prefix(name)}alive:{consumer}"
+
+
+def host(name: str) -> str:
+    """The key of a host's slots; every host is a hash tag of its own, so hosts spread over a Redis Cluster."""
+    return f"crawl:host:{{{name}}}"
 
 
 def pattern(name: LedgerName) -> str:
