@@ -1,4 +1,4 @@
-"""The story of one URL, one line a step: begin, fetch, spider, sink, admission, settle.
+"""The story of one URL, one line a step: begin, politeness, fetch, spider, sink, admission, settle.
 
 Whatever goes wrong between two steps leaves the delivery unacknowledged, so RabbitMQ hands it out again and
 ``begin`` finds where the story had stopped.
@@ -11,8 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import astuple, dataclass, field
-from operator import add
+from dataclasses import dataclass, field
 
 from crawl_consumer import harvest, successors
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
@@ -20,10 +19,12 @@ from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
 from crawl_consumer.outcome import Dead, Finish, Retry, Verdict, defect, judge, spider_raised
 from crawl_consumer.page import Page
+from crawl_consumer.politeness import Gate, OpenGate, Turn
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
-from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, canonicalize, join
-from crawl_dedup import Verdict as Turn
+from crawl_consumer.tally import HostsInWindow, Tally
+from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, canonicalize, host, join
+from crawl_dedup import Verdict as Begin
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery, Outgoing
 from crawl_producer.errors import MessageInvalid, PublishRefused, Unconfirmed
@@ -37,22 +38,6 @@ log = logging.getLogger(__name__)
 FULL_QUEUE_PARK_MS = 2000
 
 
-@dataclass(slots=True)
-class Tally:
-    """What this process did, for its progress line."""
-
-    fetched: int = 0
-    bytes: int = 0
-    in_flight: int = 0
-    parked: int = 0
-    retried: int = 0
-    dead: int = 0
-
-    def plus(self, other: "Tally") -> "Tally":
-        """The sum of both."""
-        return Tally(*map(add, astuple(self), astuple(other)))
-
-
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a story needs besides the crawl's own rules."""
@@ -61,6 +46,7 @@ class Tools:
     fetcher: Fetcher
     spider: Spider
     sink: Sink
+    gate: Gate = field(default_factory=OpenGate)
     tally: Tally = field(default_factory=Tally)
 
 
@@ -72,7 +58,7 @@ class Crawl:
         spec: its section of exchanges.yaml.
         ledger: its memory.
         admission: its door.
-        tools: broker, fetcher, spider and sink.
+        tools: broker, fetcher, spider, sink and gate.
     """
 
     def __init__(self, name: str, spec: CrawlSpec, *, ledger: Ledger, admission: Admission, tools: Tools) -> None:
@@ -84,6 +70,7 @@ class Crawl:
         self._scope = Scope(spec.scope)
         self._tools = tools
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
+        self._hosts = HostsInWindow(self.tally)
 
     async def work(self, delivery: Delivery) -> None:
         """Take one delivery to its end and settle it; after an exception it is still unacknowledged.
@@ -97,29 +84,38 @@ class Crawl:
             self.tally.dead += 1
             await self._replace(delivery, successors.buried(delivery, reason=f"undecodable: {error}"))
             return
-        if (early_ms := _early_ms(message)) > 0:
-            await self._park(delivery, message, early_ms)
+        if (early_ms := message.early_ms()) > self._tools.gate.hold_ms(message):
+            await (self._defer if message.deferrals else self._park)(delivery, message, early_ms)
             return
         url = self.ledger.fingerprint(message.url)
         async with self._in_hand_alone(url):
-            await self._story(delivery, message, url)
+            with self._hosts.one_of(host(message.url)):
+                await self._story(delivery, message, url)
 
     async def _story(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
         begun = await self.ledger.begin(url)
         match begun.verdict:
-            case Turn.DONE:
+            case Begin.DONE:
                 delivery.ack()
-            case Turn.BUSY:
+            case Begin.BUSY:
                 await self._park(delivery, message, begun.wait_ms)
-            case Turn.PUBLISH if begun.outbox is not None:
+            case Begin.PUBLISH if begun.outbox is not None:
                 await self._publish_again(delivery, message, begun.outbox)
             case _:
-                await self._fetch_and_settle(delivery, message, url)
+                await self._at_its_hosts_turn(delivery, message, url)
 
-    async def _fetch_and_settle(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
+    async def _at_its_hosts_turn(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
+        async with self._tools.gate.turn(message, url) as turn:
+            if turn.park_ms:
+                await self._defer(delivery, message, turn.park_ms, release=url)
+            else:
+                await self._fetch_and_settle(delivery, message, url, turn)
+
+    async def _fetch_and_settle(self, delivery: Delivery, message: UrlMessage, url: Fingerprint, turn: Turn) -> None:
         gathered, status = Harvest(), None
         try:
             result = await self._tools.fetcher.fetch(message.url)
+            await turn.heard(result)
             self.tally.fetched += 1
             verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
             if isinstance(result, Response):
@@ -200,6 +196,12 @@ class Crawl:
         self.tally.parked += 1
         await self._replace(delivery, successors.parked(delivery, message, wait_ms), release=release)
 
+    async def _defer(
+        self, delivery: Delivery, message: UrlMessage, wait_ms: float, *, release: Fingerprint | None = None
+    ) -> None:
+        self.tally.deferred += 1
+        await self._replace(delivery, successors.deferred(delivery, message, wait_ms), release=release)
+
     async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
         """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""
         await self._publish(successor)
@@ -245,11 +247,6 @@ class Crawl:
         if canonical != message.url:
             raise MessageInvalid("url: not canonical")
         return message
-
-
-def _early_ms(message: UrlMessage) -> int:
-    """Milliseconds until the message is due: the longest rung of the ladder may be too short for one hop."""
-    return 0 if message.not_before_ms is None else message.not_before_ms - _now_ms()
 
 
 def _now_ms() -> int:

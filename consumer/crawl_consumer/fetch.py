@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
 from typing import Self
 
 import aiohttp
@@ -90,6 +91,7 @@ class Fetcher:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            trace_configs=[_sending()],
         )
         return self
 
@@ -104,13 +106,14 @@ class Fetcher:
         except ValueError as error:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
         try:
-            async with self._session.get(target, allow_redirects=False) as answer:
-                return await self._receive(answer, url, fetched_at, started)
+            sent: list[float] = []
+            async with self._session.get(target, allow_redirects=False, trace_request_ctx=sent) as answer:
+                return await self._receive(answer, url, fetched_at, started, sent)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
             return FetchFailure(_kind(error), _detail(error), _ms_since(started))
 
     async def _receive(
-        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float
+        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float, sent: list[float]
     ) -> Response | FetchFailure:
         headers = cleaned(answer.headers.items())
         content_type, charset = media_type(headers.get("content-type", ""))
@@ -140,8 +143,20 @@ class Fetcher:
             body_read=body_read,
             wire_bytes=size,
             elapsed_ms=_ms_since(started),
+            sent_after_ms=(sent[-1] - started) * 1000 if sent else 0.0,
             fetched_at=fetched_at,
         )
+
+
+def _sending() -> aiohttp.TraceConfig:
+    """Notes when a request leaves, which may be long after the call: politeness counts from there."""
+
+    async def headers_sent(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.append(time.monotonic())
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(headers_sent)
+    return trace
 
 
 def _target(url: str) -> URL:

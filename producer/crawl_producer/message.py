@@ -3,6 +3,7 @@
 JSON, because operators read queues. Strict and frozen, because a message is no more trusted than a page.
 """
 
+import time
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,6 +33,7 @@ class UrlMessage(BaseModel):
         attempt: fetches begun for it before this message, counted by us: 0 at first, +1 on each retry.
         redirects: redirects followed since the last link.
         first_seen_ms: Unix time of admission, milliseconds.
+        deferrals: times it was parked until its host's turn; above 0, it stands in that host's row already.
         not_before_ms: Unix time before which it must not be fetched, milliseconds; None: at once.
         reason: why it was tried again, for dead letters and operators.
         status: the HTTP status of the last attempt.
@@ -48,6 +50,7 @@ class UrlMessage(BaseModel):
     attempt: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     redirects: Annotated[int, Field(ge=0, le=1_000)] = 0
     first_seen_ms: Annotated[int, Field(ge=0, le=1 << 53)] = 0
+    deferrals: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     not_before_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
     status: Annotated[int, Field(ge=0, le=999)] | None = None
@@ -59,6 +62,10 @@ class UrlMessage(BaseModel):
         if len(body) > MAX_ENCODED_BYTES and self.parent is not None:
             return self.model_copy(update={"parent": None}).encode()
         return body
+
+    def early_ms(self) -> int:
+        """Milliseconds until it may be fetched; 0 when it may be now."""
+        return 0 if self.not_before_ms is None else max(0, self.not_before_ms - time.time_ns() // 1_000_000)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
