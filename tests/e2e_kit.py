@@ -27,10 +27,10 @@ def wait_until(true: Callable[[], bool], what: str, *, patience_s: float = PATIE
 
 
 class Commands:
-    """The crawl-* commands, led to some servers, with files in one folder."""
+    """The crawl-* commands, led to some servers, with files in one folder; their web is ours and needs no delay."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.environment = {**os.environ, **environment}
+        self.environment = {**os.environ, "CRAWL_DELAY_S": "0", **environment}
         self.folder = folder
         self.running: list[subprocess.Popen[str]] = []
 

@@ -1,4 +1,4 @@
-"""The story of one URL, one line a step: begin, robots, fetch, spider, sink, admission, settle.
+"""The story of one URL, one line a step: begin, robots, politeness, fetch, spider, sink, admission, settle.
 
 Whatever goes wrong between two steps leaves the delivery unacknowledged, so RabbitMQ hands it out again and
 ``begin`` finds where the story had stopped.
@@ -11,47 +11,30 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import astuple, dataclass, field
-from operator import add
+from dataclasses import dataclass, field
 
-from crawl_consumer import directives, harvest, successors
+from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Dead, Finish, Park, Retry, Verdict, defect, forbidden, judge, spider_raised
+from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, spider_raised
 from crawl_consumer.page import Page
-from crawl_consumer.robots import NoRobots, Robots, token_of
+from crawl_consumer.politeness import Gate, OpenGate, Turn
+from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
+from crawl_consumer.settling import Settler
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
-from crawl_dedup import CrawlError, Fingerprint, Ledger, Outbox, UrlInvalid, join
-from crawl_dedup import Verdict as Turn
+from crawl_consumer.tally import HostsInWindow, Tally
+from crawl_dedup import CrawlError, Fingerprint, Ledger, UrlInvalid, host, join
+from crawl_dedup import Verdict as Begin
 from crawl_producer.admission import Admission, Work
-from crawl_producer.broker import Broker, Delivery, Outgoing
-from crawl_producer.errors import MessageInvalid, PublishRefused, Unconfirmed
+from crawl_producer.broker import Broker, Delivery
+from crawl_producer.errors import MessageInvalid
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope
 from crawl_producer.topology import CrawlSpec
 
 log = logging.getLogger(__name__)
-
-#: How long a URL is parked whose links a full queue refuses: long enough for consumers to make room.
-FULL_QUEUE_PARK_MS = 2000
-
-
-@dataclass(slots=True)
-class Tally:
-    """What this process did, for its progress line."""
-
-    fetched: int = 0
-    bytes: int = 0
-    in_flight: int = 0
-    parked: int = 0
-    retried: int = 0
-    dead: int = 0
-
-    def plus(self, other: "Tally") -> "Tally":
-        """The sum of both."""
-        return Tally(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +46,17 @@ class Tools:
     spider: Spider
     sink: Sink
     robots: Robots = field(default_factory=NoRobots)
+    gate: Gate = field(default_factory=OpenGate)
     tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of a fetch: the verdict, what the page gave, and the HTTP status if there was one."""
+
+    verdict: Verdict
+    gathered: Harvest = field(default_factory=Harvest)
+    status: int | None = None
 
 
 class Crawl:
@@ -74,7 +67,7 @@ class Crawl:
         spec: its section of exchanges.yaml.
         ledger: its memory.
         admission: its door.
-        tools: broker, fetcher, spider, sink and robots.txt.
+        tools: broker, fetcher, spider, sink, robots.txt and the gate of politeness.
     """
 
     def __init__(self, name: str, spec: CrawlSpec, *, ledger: Ledger, admission: Admission, tools: Tools) -> None:
@@ -86,6 +79,8 @@ class Crawl:
         self._robots, self._token = spec.robots, token_of(spec)
         self._scope = Scope(spec.scope)
         self._tools = tools
+        self._settler = Settler(ledger, admission, tools.broker, tools.tally)
+        self._hosts = HostsInWindow(self.tally)
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
 
     async def work(self, delivery: Delivery) -> None:
@@ -97,62 +92,84 @@ class Crawl:
         try:
             message = UrlMessage.read(delivery.body, crawl=self.name)
         except MessageInvalid as error:
-            self.tally.dead += 1
-            await self._replace(delivery, successors.buried(delivery, f"undecodable: {error}"))
+            await self._settler.bury(delivery, f"undecodable: {error}")
             return
-        if (early_ms := _early_ms(message)) > 0:
-            await self._park(delivery, message, early_ms)
+        if (early_ms := message.early_ms()) > self._tools.gate.hold_ms(message):
+            again = self._settler.defer if message.deferrals else self._settler.park
+            await again(delivery, message, early_ms)
             return
         url = self.ledger.fingerprint(message.url)
         async with self._in_hand_alone(url):
-            await self._story(delivery, message, url)
+            with self._hosts.one_of(host(message.url)):
+                await self._story(delivery, message, url)
 
     async def _story(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
         begun = await self.ledger.begin(url)
         match begun.verdict:
-            case Turn.DONE:
+            case Begin.DONE:
                 delivery.ack()
-            case Turn.BUSY:
-                await self._park(delivery, message, begun.wait_ms)
-            case Turn.PUBLISH if begun.outbox is not None:
-                await self._publish_again(delivery, message, begun.outbox)
-            case _ if _expired(message):
-                await self._settle(delivery, message, Work(url, ""), Finish("expired"), None)
+            case Begin.BUSY:
+                await self._settler.park(delivery, message, begun.wait_ms)
+            case Begin.PUBLISH if begun.outbox is not None:
+                if not await self._settler.resume(delivery, message, begun.outbox):
+                    await self._story(delivery, message, url)
+            case _ if message.expired():
+                await self._settler.settle(delivery, message, Work(url, ""), Finish("expired"))
             case _:
-                await self._fetch_and_settle(delivery, message, url)
+                await self._fetch_if_allowed(delivery, message, url)
 
-    async def _fetch_and_settle(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
-        gathered, status = Harvest(), None
-        verdict: Verdict | None
+    async def _fetch_if_allowed(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
+        may = await self._ask_robots(message)
+        if not isinstance(may, Allowed):
+            await self._settler.settle(delivery, message, Work(url, ""), may)
+            return
+        async with self._tools.gate.turn(message, url, crawl_delay_s=may.crawl_delay_s) as turn:
+            if turn.park_ms:
+                await self._settler.defer(delivery, message, turn.park_ms, release=url)
+                return
+            told = await self._fetch(message, turn)
+            work = Work(url, "", told.gathered.links, told.gathered.counts)
+            await self._settler.settle(delivery, message, work, told.verdict, told.status)
+
+    async def _ask_robots(self, message: UrlMessage) -> Allowed | Verdict:
         try:
-            verdict = forbidden(await self._tools.robots.verdict(message.url))
-            if verdict is None:
-                result = await self._tools.fetcher.fetch(message.url)
-                self.tally.fetched += 1
-                verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=random.random())  # noqa: S311 - spreads retries, guards nothing
-                if isinstance(result, Response):
-                    status = result.status
-                    verdict, gathered = await self._harvest(message, result, verdict)
+            may = await self._tools.robots.verdict(message.url)
+        except CrawlError:
+            raise
+        except Exception as error:  # as below
+            return self._defect(message, error)
+        return may if isinstance(may, Allowed) else forbidden(may)
+
+    async def _fetch(self, message: UrlMessage, turn: Turn) -> _Told:
+        try:
+            result = await self._tools.fetcher.fetch(message.url)
+            await turn.heard(result)
+            self.tally.fetched += 1
+            jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
+            verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=jitter)
+            return await self._harvest(message, result, verdict) if isinstance(result, Response) else _Told(verdict)
         except CrawlError:
             raise
         except Exception as error:  # a defect of ours on one page must not end the crawl of all others
-            log.exception("defect while working on %s", message.url)
-            verdict = defect(repr(error), attempt=message.attempt, retry=self._retry)
-        await self._settle(delivery, message, Work(url, "", gathered.links, gathered.counts), verdict, status)
+            return _Told(self._defect(message, error))
 
-    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict) -> tuple[Verdict, Harvest]:
+    def _defect(self, message: UrlMessage, error: Exception) -> Verdict:
+        log.error("defect while working on %s", message.url, exc_info=error)
+        return defect(repr(error), attempt=message.attempt, retry=self._retry)
+
+    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict) -> _Told:
         self.tally.bytes += response.size_bytes
+        gathered = Harvest()
         match verdict:
             case Finish("ok"):
                 try:
-                    return verdict, await self._parse(message, response)
+                    gathered = await self._parse(message, response)
                 except (SpiderRaised, ItemInvalid) as error:
                     log.warning("%s", error)
-                    return spider_raised(str(error)), Harvest()
+                    verdict = spider_raised(str(error))
             case Finish("redirect"):
-                return verdict, self._follow_redirect(message, response)
-            case _:
-                return verdict, Harvest()
+                gathered = self._follow_redirect(message, response)
+        return _Told(verdict, gathered, response.status)
 
     async def _parse(self, message: UrlMessage, response: Response) -> Harvest:
         """Items to the sink, safely on disk when this returns; links as messages."""
@@ -176,64 +193,6 @@ class Crawl:
             return Harvest(counts=Counter({f"filtered:{error}": 1}))
         return harvest.redirect(message, target, self._scope, now_ms=_now_ms())
 
-    async def _settle(
-        self, delivery: Delivery, message: UrlMessage, work: Work, verdict: Verdict, status: int | None
-    ) -> None:
-        if isinstance(verdict, Park):
-            await self._park_long(delivery, message, verdict.delay_s, release=work.parent)
-            return
-        if isinstance(verdict, Retry):
-            self.tally.retried += 1
-            again = successors.retried(delivery, message, reason=verdict.reason, status=status, delay_s=verdict.delay_s)
-            await self._replace(delivery, again, release=work.parent)
-            return
-        if isinstance(verdict, Dead):
-            self.tally.dead += 1
-            await self._publish(successors.buried(delivery, verdict.reason, message, verdict.outcome, status))
-        try:
-            await self.admission.admit(Work(work.parent, verdict.outcome, work.links, work.counts))
-        except PublishRefused:
-            await self._park(delivery, message, FULL_QUEUE_PARK_MS, release=work.parent)
-        else:
-            delivery.ack()
-
-    async def _publish_again(self, delivery: Delivery, message: UrlMessage, outbox: Outbox) -> None:
-        try:
-            finished = await self.admission.resume(outbox)
-        except PublishRefused:
-            await self._park(delivery, message, FULL_QUEUE_PARK_MS, release=outbox.parent)
-            return
-        if finished:
-            delivery.ack()
-        else:
-            await self._story(delivery, message, outbox.parent)
-
-    async def _park(
-        self, delivery: Delivery, message: UrlMessage, wait_ms: float, *, release: Fingerprint | None = None
-    ) -> None:
-        self.tally.parked += 1
-        await self._replace(delivery, successors.parked(delivery, message, wait_ms), release=release)
-
-    async def _park_long(self, delivery: Delivery, message: UrlMessage, wait_s: float, *, release: Fingerprint) -> None:
-        """Park for perhaps longer than the longest rung of the ladder: the message says until when."""
-        until_ms = _now_ms() + int(wait_s * 1000)
-        later = message.model_copy(update={"not_before_ms": until_ms})
-        await self._park(delivery, later, wait_s * 1000, release=release)
-
-    async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
-        """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""
-        await self._publish(successor)
-        if release is not None:
-            await self.ledger.release(release)
-        delivery.ack()
-
-    async def _publish(self, message: Outgoing) -> None:
-        while True:  # ends: publish() waits for a connection and raises BrokerUnreachable when there is none
-            try:
-                return await self._tools.broker.publish(message)
-            except Unconfirmed:
-                log.info("no confirm for %s, publishing it again", message.message_id)
-
     @asynccontextmanager
     async def _in_hand_alone(self, url: Fingerprint) -> AsyncIterator[None]:
         """One story per URL in this process: a redelivery after a lost connection waits for its elder.
@@ -253,15 +212,6 @@ class Crawl:
         finally:
             self.tally.in_flight -= 1
             self._in_hand.pop(url).set()
-
-
-def _early_ms(message: UrlMessage) -> int:
-    """Milliseconds until the message is due: the longest rung of the ladder may be too short for one hop."""
-    return 0 if message.not_before_ms is None else message.not_before_ms - _now_ms()
-
-
-def _expired(message: UrlMessage) -> bool:
-    return message.expires_ms is not None and message.expires_ms <= _now_ms()
 
 
 def _now_ms() -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
 from typing import Self
 
 import aiohttp
@@ -90,6 +91,7 @@ class Fetcher:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            trace_configs=[_sending()],
         )
         return self
 
@@ -110,13 +112,14 @@ class Fetcher:
         except ValueError as error:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
         try:
-            async with self._session.get(target, allow_redirects=False) as answer:
-                return await self._receive(answer, url, fetched_at, started, first_bytes)
+            sent: list[float] = []
+            async with self._session.get(target, allow_redirects=False, trace_request_ctx=sent) as answer:
+                return await self._receive(answer, url, fetched_at, _Clock(started, sent), first_bytes)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
             return FetchFailure(_kind(error), _detail(error), _ms_since(started))
 
     async def _receive(
-        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float, first_bytes: int | None
+        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, clock: "_Clock", first_bytes: int | None
     ) -> Response | FetchFailure:
         headers = cleaned(answer.headers.items())
         content_type, charset = media_type(headers.get("content-type", ""))
@@ -126,10 +129,10 @@ class Fetcher:
             try:
                 size, body = await self._body(answer, headers.get("content-encoding"), first_bytes)
             except ValueError as error:
-                return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
+                return FetchFailure(FailureKind.DECODE, str(error), _ms_since(clock.started_s))
         if body is None:
             detail = f"body above {self._limits.body_bytes} bytes"
-            return FetchFailure(FailureKind.TOO_LARGE, detail, _ms_since(started))
+            return FetchFailure(FailureKind.TOO_LARGE, detail, _ms_since(clock.started_s))
         return Response(
             url=url,
             status=answer.status,
@@ -140,7 +143,8 @@ class Fetcher:
             header_charset=charset,
             body_read=body_read,
             wire_bytes=size,
-            elapsed_ms=_ms_since(started),
+            elapsed_ms=_ms_since(clock.started_s),
+            sent_after_ms=clock.sent_after_ms,
             fetched_at=fetched_at,
         )
 
@@ -164,6 +168,29 @@ class Fetcher:
         if first_bytes is None and len(body) > limit:
             return len(wire), None
         return len(wire), body[:wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """When a fetch began and when its request left, monotonic seconds."""
+
+    started_s: float
+    sent_s: list[float]
+
+    @property
+    def sent_after_ms(self) -> float:
+        return (self.sent_s[-1] - self.started_s) * 1000 if self.sent_s else 0.0
+
+
+def _sending() -> aiohttp.TraceConfig:
+    """Notes when a request leaves, which may be long after the call: politeness counts from there."""
+
+    async def headers_sent(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.append(time.monotonic())
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(headers_sent)
+    return trace
 
 
 def _target(url: str) -> URL:

@@ -1,5 +1,6 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,17 +9,18 @@ from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.intake import Intake
 from crawl_consumer.jsonlines import JsonLinesSink
+from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName, RedisRobots
+from crawl_dedup import LedgerName, RedisRobots, RedisSlots, Slots
 from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.routing import Router
-from crawl_producer.topology import Topology
+from crawl_producer.topology import PolitenessSpec, Topology
 
 PROGRAM = "crawl-consumer"
 
@@ -36,6 +38,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
         redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
         broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
         sink = await stack.enter_async_context(_sink(settings.output, consumer))
+        slots, places = RedisSlots(redis), asyncio.Semaphore(settings.concurrency)
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
             spec = topology.crawls[name.crawl]
@@ -50,15 +53,17 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 cache = RedisRobots(redis, consumer=f"{consumer} {name}")
                 robots = await stack.enter_async_context(RobotsGate(fetcher, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            tools = Tools(broker, fetcher, spider, sink, robots)
+            gate = _gate(spec.politeness, slots, places, name)
+            tools = Tools(broker, fetcher, spider, sink, robots, gate)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
-        intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=settings.concurrency))
+        stories = _stories(settings, topology)
+        intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))
         by_queue = {
             derived: crawls[_ledger_name(queue, topology)]
             for queue in settings.queues
             for derived in (queue, names.due_queue(queue))
         }
-        yield Worker(settings, intake=intake, crawls=by_queue, broker=broker)
+        yield Worker(settings, intake=intake, crawls=by_queue, broker=broker, stories=stories)
 
 
 def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:
@@ -69,6 +74,16 @@ def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[Ledger
 def _ledger_name(queue: str, topology: Topology) -> LedgerName:
     spec = topology.queues[queue]
     return LedgerName(spec.crawl, spec.group)
+
+
+def _gate(spec: PolitenessSpec, slots: Slots, places: asyncio.Semaphore, name: LedgerName) -> Gate:
+    return PoliteGate(spec, slots, places, name=name) if spec.delay_s else OpenGate()
+
+
+def _stories(settings: ConsumerSettings, topology: Topology) -> int:
+    """Deliveries in hand at once: more than are fetched, where some must wait for their hosts."""
+    polite = any(topology.crawls[name.crawl].politeness.delay_s for name in ledger_names(settings, topology))
+    return settings.concurrency * (STORIES_PER_PLACE if polite else 1)
 
 
 def _sink(output: str | None, consumer: str) -> Sink:

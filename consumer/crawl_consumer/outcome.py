@@ -8,7 +8,8 @@ robots.txt cannot be had now    none: the URL is still to do               parke
 2xx                             ``ok``                                     done, links admitted
 301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
 other 3xx                       ``http_<status>``                          done
-408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter
+408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter;
+                                                                           not before a Retry-After
 other 4xx (404, 410, 403 …)     ``http_<status>``                          done
 timeout, DNS, connection, TLS,  ``failed_<kind>`` at last                  retried, then dead letter
 protocol, broken compression
@@ -18,18 +19,22 @@ a defect of CrawlMQ             ``failed_defect`` at last                  retri
 its time was over before that   ``expired``                                done, not fetched
 ==============================  =========================================  ==============================
 
+429 and 503 also act on the host: nobody asks it again before its Retry-After (:func:`pushback_ms`).
 A message is acknowledged only after its successor (the links, the retry, the dead letter) is confirmed.
 """
 
 from dataclasses import dataclass
 
-from crawl_consumer.fetch import FailureKind, FetchFailure, Response
-from crawl_consumer.robots import Denied, RobotsVerdict, Unreachable
+from crawl_consumer.response import FailureKind, FetchFailure, Response
+from crawl_consumer.retry_after import retry_after_ms
+from crawl_consumer.robots import Denied, Unreachable
 from crawl_producer.topology import RetrySpec
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: 4xx that mean "not now" (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4); every 5xx means that too.
 _NOT_NOW = frozenset({408, 425, 429})
+#: Statuses that speak of the host and not of the page (RFC 6585 4, RFC 9110 15.6.4).
+_PUSHBACK = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +70,11 @@ class Park:
 Verdict = Finish | Retry | Dead | Park
 
 
-def forbidden(robots: RobotsVerdict) -> Finish | Park | None:
-    """What a robots verdict means for its URL; None: it may be fetched."""
-    match robots:
-        case Denied():
-            return Finish("robots_denied")
-        case Unreachable(retry_after_s):
-            return Park(retry_after_s)
-        case _:
-            return None
+def forbidden(robots: Denied | Unreachable) -> Finish | Park:
+    """What robots.txt means for a URL that may not be fetched, or not yet."""
+    if isinstance(robots, Denied):
+        return Finish("robots_denied")
+    return Park(robots.retry_after_s)
 
 
 def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:
@@ -95,8 +96,15 @@ def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, ji
     if status in _REDIRECTS and result.location:
         return Finish("redirect")
     if status in _NOT_NOW or status >= 500:
-        return _again_or_dead(f"http_{status}", "", attempt, retry, jitter)
+        return _not_before(_again_or_dead(f"http_{status}", "", attempt, retry, jitter), _asked_ms(result) / 1000)
     return Finish(f"http_{status}")
+
+
+def pushback_ms(result: Response | FetchFailure) -> int | None:
+    """For how long the host wants to be left alone: 0 when it does not say, None when it does not want that."""
+    if isinstance(result, Response) and result.status in _PUSHBACK:
+        return _asked_ms(result)
+    return None
 
 
 def spider_raised(detail: str) -> Dead:
@@ -114,3 +122,12 @@ def _again_or_dead(reason: str, detail: str, attempt: int, retry: RetrySpec, jit
         return Dead(f"failed_{reason}", f"{reason}: {detail}" if detail else reason)
     delay_s = min(retry.first_delay_s * retry.factor**attempt, retry.max_delay_s)
     return Retry(reason, delay_s * (0.5 + jitter))
+
+
+def _not_before(verdict: Verdict, asked_s: float) -> Verdict:
+    return Retry(verdict.reason, max(verdict.delay_s, asked_s)) if isinstance(verdict, Retry) else verdict
+
+
+def _asked_ms(response: Response) -> int:
+    came_s = response.fetched_at + response.elapsed_ms / 1000
+    return retry_after_ms(response.headers.get("retry-after"), now_s=came_s)

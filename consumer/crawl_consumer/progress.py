@@ -22,20 +22,30 @@ Books = Sequence[tuple[LedgerName, Progress]]
 
 
 class ProgressLine:
-    """Turns readings of the books into lines with a rate."""
+    """Turns readings of the books into lines with a rate, and the number of hosts in hand where it is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Callable[[], int] | None = None) -> None:
         self._rate = Rate()
+        self._hosts = hosts
 
     def text(self, books: Books, *, now_s: float) -> str:
         """One line for each crawl: done, open, and pages a second over the last readings."""
         rate = self._rate.add(now_s, sum(book.admitted - book.open for _, book in books))
-        return "\n".join(_line(name, book, rate) for name, book in books)
+        window = f"  {self._hosts():,} hosts in hand" if self._hosts else ""
+        return "\n".join(_line(name, book, rate) + window for name, book in books)
 
 
-async def show(read: Callable[[], Awaitable[Books]], *, console: Console) -> None:
-    """Show the books until cancelled."""
-    lines = ProgressLine()
+async def show(
+    read: Callable[[], Awaitable[Books]], *, console: Console, hosts: Callable[[], int] | None = None
+) -> None:
+    """Show the books until cancelled.
+
+    Args:
+        read: brings them.
+        console: where to.
+        hosts: how many distinct hosts the URLs in hand have.
+    """
+    lines = ProgressLine(hosts)
     if not console.is_terminal:
         while True:
             await asyncio.sleep(LOG_S)

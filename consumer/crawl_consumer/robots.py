@@ -201,7 +201,7 @@ class RobotsGate:
     def _remember(self, origin: str, cached: CachedRobots) -> _Known:
         body = cached.record.body
         rules = None if body is None else parse(body, self._token) if body else ALLOW_ALL
-        delay_s = min(rules.crawl_delay_s, self._spec.crawl_delay_cap_s) if rules else 0.0
+        delay_s = rules.crawl_delay_s if rules else 0.0
         known = _Known(rules, Allowed(delay_s), asyncio.get_running_loop().time() + cached.fresh_s)
         self._forget(origin)
         self._known[origin] = known

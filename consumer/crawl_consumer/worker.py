@@ -5,10 +5,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from crawl_consumer.crawl import Crawl, Tally
+from crawl_consumer.crawl import Crawl
 from crawl_consumer.intake import Intake
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.stopping import on_signals
+from crawl_consumer.tally import Tally
 from crawl_dedup import LedgerName, Progress
 from crawl_producer.broker import Broker
 
@@ -28,6 +29,7 @@ class Worker:
         intake: the deliveries.
         crawls: the crawl that each queue (companions included) belongs to.
         broker: watched for its loss.
+        stories: deliveries in hand at once; None: as many as are fetched at once.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Worker:
         intake: Intake,
         crawls: Mapping[str, Crawl],
         broker: Broker,
+        stories: int | None = None,
     ) -> None:
         self._settings = settings
         self._intake = intake
         self._crawls = crawls
         self._distinct: Sequence[Crawl] = tuple(dict.fromkeys(crawls.values()))
         self._broker = broker
+        self._stories = stories or settings.concurrency
         self._stop = asyncio.Event()
 
     async def run(self) -> bool:
@@ -53,7 +57,7 @@ class Worker:
         """
         try:
             async with asyncio.TaskGroup() as group:
-                slots = [group.create_task(self._slot()) for _ in range(self._settings.concurrency)]
+                slots = [group.create_task(self._slot()) for _ in range(self._stories)]
                 chores = [group.create_task(c) for c in (self._sweep(), self._watch_broker(), self._until_done())]
                 with on_signals(first=self._stop.set, second=lambda: _cancel(slots)):
                     await self._stop.wait()

@@ -1,8 +1,9 @@
-"""What the crawl remembers: canonical URLs, fingerprints and the ledger.
+"""What the crawl remembers: canonical URLs, fingerprints, the ledger and the slots of hosts.
 
 In the order of reading: :mod:`.canonical`, :mod:`.fingerprint`, :mod:`.ledger` (the promise), then its two
 implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`. Beside them, in the
-same form, :mod:`.robots_cache` with :mod:`.redis_robots` and :mod:`.memory_robots`.
+same form, :mod:`.slots` with :mod:`.redis_slots` (``slots.lua``) and :mod:`.memory_slots`, and
+:mod:`.robots_cache` with :mod:`.redis_robots` and :mod:`.memory_robots`.
 """
 
 from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join, origin
@@ -32,12 +33,15 @@ from crawl_dedup.ledger import (
 )
 from crawl_dedup.memory_ledger import MemoryLedger, MemoryLedgerStore
 from crawl_dedup.memory_robots import MemoryRobots, MemoryRobotsStore
+from crawl_dedup.memory_slots import MemorySlots
 from crawl_dedup.redis_batch import BatchedRedis
 from crawl_dedup.redis_forget import forget
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
 from crawl_dedup.redis_open import open_redis
 from crawl_dedup.redis_robots import RedisRobots
+from crawl_dedup.redis_slots import RedisSlots
 from crawl_dedup.robots_cache import CachedRobots, RobotsCache, RobotsRecord
+from crawl_dedup.slots import FLIGHT_MS, Asked, Go, Hold, Pace, Park, Reserved, Slots, Ticket
 
 __all__ = [  # noqa: RUF022 - grouped by topic
     # URLs
@@ -76,6 +80,18 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "RedisRobots",
     "RobotsCache",
     "RobotsRecord",
+    # the slots of hosts
+    "FLIGHT_MS",
+    "Asked",
+    "Go",
+    "Hold",
+    "MemorySlots",
+    "Pace",
+    "Park",
+    "RedisSlots",
+    "Reserved",
+    "Slots",
+    "Ticket",
     # Redis
     "BatchedRedis",
     "forget",

@@ -18,6 +18,8 @@ the whole ledger on one node, where one function may change all of it
 
 What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings
 (see redis_robots.py).
+What is known of a host is shared by all crawls: ``crawl:host:{<host>}``, a hash, and beside it three sorted sets,
+``…:line``, ``…:row`` and ``…:flight``; see slots.lua.
 """
 
 import re
@@ -62,6 +64,11 @@ def robots_file(origin: str) -> str:
 def robots_lease(origin: str) -> str:
     """The consumer that is asking this origin for its robots.txt."""
     return f"crawl:robots:{{{origin}}}:lease"
+
+
+def host(name: str) -> str:
+    """The key of a host's slots; every host is a hash tag of its own, so hosts spread over a Redis Cluster."""
+    return f"crawl:host:{{{name}}}"
 
 
 def pattern(name: LedgerName) -> str:

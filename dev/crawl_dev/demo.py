@@ -19,8 +19,10 @@ from crawl_dev.site import StaticSite, python_docs_root
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "demo-output"
 CONSUMERS = 2
-#: Parallel fetches of one consumer: on our own site as fast as it goes, on a stranger's one at a time.
-CONCURRENCY_HERE, CONCURRENCY_ABROAD = 16, 1
+#: Pages that one consumer works on at once. A stranger's site is asked once a second, however many there are.
+CONCURRENCY = 16
+#: Our own site is crawled as fast as it goes.
+OWN_SITE = {"CRAWL_DELAY_S": "0"}
 #: A consumer that finished has this long to close its files and connections.
 STOP_S = 30.0
 
@@ -31,13 +33,12 @@ def main() -> int:
     started = time.monotonic()
     try:
         with ExitStack() as stack:
-            url, concurrency = arguments.site, CONCURRENCY_ABROAD
+            url, environment = arguments.site, dict(os.environ)
             if not url:
-                site = stack.enter_context(StaticSite(_local_site()))
-                url, concurrency = site.url, CONCURRENCY_HERE
+                url, environment = stack.enter_context(StaticSite(_local_site())).url, environment | OWN_SITE
             say("starting a private RabbitMQ node and a private Redis (loopback, temporary folder)")
             servers = stack.enter_context(PrivateServers(1))
-            demo = Demo(os.environ | servers.environment(), concurrency)
+            demo = Demo(environment | servers.environment())
             demo.crawl(url, arguments.max_minutes * 60)
             _queues(servers)
     except ServersError as error:
@@ -55,12 +56,10 @@ class Demo:
 
     Args:
         environment: leads the commands to the private servers.
-        concurrency: parallel fetches of each consumer.
     """
 
-    def __init__(self, environment: Mapping[str, str], concurrency: int) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._concurrency = concurrency
 
     def crawl(self, url: str, limit_s: float) -> None:
         """Apply the topology, seed, crawl with two consumers, and say what came of it."""
@@ -94,7 +93,7 @@ class Demo:
 
     @contextmanager
     def _consumers(self) -> Iterator[None]:
-        command = ["crawl-consumer", "--queue", "docs.*", "--concurrency", str(self._concurrency), "--until-done",
+        command = ["crawl-consumer", "--queue", "docs.*", "--concurrency", str(CONCURRENCY), "--until-done",
                    "--quiet", "--output", str(OUTPUT)]  # fmt: skip
         print(f"\n$ {shlex.join(command)} &   # {CONSUMERS} of them", flush=True)
         running = [

@@ -94,7 +94,7 @@ class DelayedRouter(Router):
             return (route,)
         if route not in self._queues:
             self._queues[route] = self._reached(*route)
-        rung = names.first_hop(wait_ms)
+        rung = names.delay_exchange_within(wait_ms)
         return [(rung, queue) for queue in self._queues[route]]
 
     def _reached(self, exchange: str, key: str) -> Sequence[str]:

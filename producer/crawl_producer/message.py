@@ -3,6 +3,7 @@
 JSON, because operators read queues. Strict and frozen, because a message is no more trusted than a page.
 """
 
+import time
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +34,7 @@ class UrlMessage(BaseModel):
         attempt: fetches begun for it before this message, counted by us: 0 at first, +1 on each retry.
         redirects: redirects followed since the last link.
         first_seen_ms: Unix time of admission, milliseconds.
+        deferrals: times it was parked until its host's turn; above 0, it stands in that host's row already.
         not_before_ms: Unix time before which it must not be fetched, milliseconds; None: at once.
         expires_ms: Unix time from which on it is not worth fetching any more, milliseconds; None: never. Set for
             seeds (``crawl-seed --expires``), kept by their retries and redirects, not inherited by links.
@@ -51,6 +53,7 @@ class UrlMessage(BaseModel):
     attempt: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     redirects: Annotated[int, Field(ge=0, le=1_000)] = 0
     first_seen_ms: Annotated[int, Field(ge=0, le=1 << 53)] = 0
+    deferrals: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     not_before_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     expires_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
@@ -63,6 +66,10 @@ class UrlMessage(BaseModel):
         if len(body) > MAX_ENCODED_BYTES and self.parent is not None:
             return self.model_copy(update={"parent": None}).encode()
         return body
+
+    def early_ms(self) -> int:
+        """Milliseconds until it may be fetched; 0 when it may be now."""
+        return 0 if self.not_before_ms is None else max(0, self.not_before_ms - time.time_ns() // 1_000_000)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -79,6 +86,10 @@ class UrlMessage(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise MessageInvalid(f"{where}: {first['msg']}") from None
+
+    def expired(self) -> bool:
+        """Whether it is not worth fetching any more."""
+        return self.expires_ms is not None and self.expires_ms <= time.time_ns() // 1_000_000
 
     @classmethod
     def read(cls, body: bytes, *, crawl: str) -> Self:

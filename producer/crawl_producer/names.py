@@ -17,8 +17,9 @@ _DEAD = "dead."
 
 #: The first rung of the delay ladder; each next one doubles it.
 FIRST_DELAY_MS = 250
-#: 250 ms x 2^14 is 68 minutes; a longer wait hops again.
-DELAYS_MS = tuple(FIRST_DELAY_MS << k for k in range(15))
+#: 250 ms x 2^20 is three days. A longer wait hops again; with a rung for each bit of the wait, a URL in the row of a
+#: host with a million others hops 20 times at most (docs/politeness.md), and not once an hour.
+DELAYS_MS = tuple(FIRST_DELAY_MS << k for k in range(21))
 
 
 def due_queue(queue: str) -> str:
@@ -42,10 +43,11 @@ def delay_exchange(wait_ms: float) -> str:
     return f"crawl.delay.{rung}"
 
 
-def first_hop(wait_ms: float) -> str:
-    """The rung that is over no later than ``wait_ms``, for a message that hops the rest once it is back.
+def delay_exchange_within(wait_ms: float) -> str:
+    """The longest rung that is over no later than ``wait_ms``, for a message that hops the rest once it is back.
 
     One hop by :func:`delay_exchange` is late by up to the whole wait; this and another one by at most a third.
+    For waits below the first rung it is the first rung.
     """
     rung = next((rung for rung in reversed(DELAYS_MS) if rung <= wait_ms), FIRST_DELAY_MS)
     return f"crawl.delay.{rung}"

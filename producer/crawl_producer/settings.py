@@ -21,6 +21,7 @@ _CONNECTION = {
     "management": "rabbitmq_management",
 }
 _REDIS = {"url": "redis_url"}
+_POLITENESS = {"delay_s": "delay_s"}
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -42,6 +43,7 @@ class Overrides(BaseSettings):
     rabbitmq_password: SecretStr | None = None
     rabbitmq_management: str | None = None  #: base URL of the management API
     redis_url: SecretStr | None = None
+    delay_s: str | None = None  #: every crawl's politeness.delay_s; 0 for a site of your own
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class LoadedTopology:
 
 
 def load(option: Path | None = None, overrides: Overrides | None = None) -> LoadedTopology:
-    """Find, read and validate exchanges.yaml and let the environment override its addresses and credentials.
+    """Find, read and validate exchanges.yaml and let the environment override addresses, credentials and delay.
 
     Args:
         option: the value of ``--topology``.
@@ -69,6 +71,10 @@ def load(option: Path | None = None, overrides: Overrides | None = None) -> Load
     update = {
         "connection": _overridden(topology.connection, _CONNECTION, given),
         "redis": _overridden(topology.redis, _REDIS, given),
+        "crawls": {
+            name: crawl.model_copy(update={"politeness": _overridden(crawl.politeness, _POLITENESS, given)})
+            for name, crawl in topology.crawls.items()
+        },
     }
     return LoadedTopology(topology.model_copy(update=update), found.path, found.chosen_by)
 

@@ -146,16 +146,12 @@ class RetrySpec(Frozen):
     max_delay_s: float = Field(default=3600, gt=0)
 
 
-RetryWait = Annotated[float, Field(gt=0, le=86_400)]
-
-
 class RobotsSpec(Frozen):
     """What a site may ask of the crawl: in its robots.txt, on its pages and with rel on its links."""
 
     obey: bool = True  #: robots.txt, by RFC 9309; false: it is not even asked for
     #: our name in robots.txt and in robots directives; None: the User-Agent's leading letters, "-" and "_"
     product_token: ProductToken | None = None
-    crawl_delay_cap_s: float = Field(default=120, ge=0)  #: a longer Crawl-delay counts as this
     #: waits between attempts while robots.txt cannot be had and nothing may be fetched; the last one repeats
     retry_s: tuple[Annotated[float, Field(gt=0, le=86_400)], ...] = Field(
         default=(300, 1800, 7200, 43_200), min_length=1
@@ -167,6 +163,17 @@ class RobotsSpec(Frozen):
     respect_rel: bool = True  #: links that are only rel=nofollow, ugc or sponsored stay outside
 
 
+class PolitenessSpec(Frozen):
+    """How a host is spared, by all consumers of all crawls together."""
+
+    #: between the starts of two requests to one host, at least; 0: as fast as it goes, and nothing below matters
+    delay_s: float = Field(default=1.0, ge=0, le=86_400)
+    max_in_flight_per_host: int = Field(default=1, ge=1, le=100)
+    latency_factor: float = Field(default=2.0, ge=0, le=100)  #: a host's smoothed latency times this is a delay too
+    crawl_delay_cap_s: float = Field(default=120, ge=0, le=86_400)  #: a robots.txt that asks for more gets this
+    hold_s: float = Field(default=2.0, gt=0, le=30)  #: shorter waits are held in the consumer, longer ones parked
+
+
 class CrawlSpec(Frozen):
     """A named job: where its URLs go, what belongs to it, and how much of it is expected."""
 
@@ -175,6 +182,7 @@ class CrawlSpec(Frozen):
     seed_key: Key | None = None  #: routing key of seeds, where it differs
     routes: tuple[RouteSpec, ...] = ()
     scope: ScopeSpec = ScopeSpec()
+    politeness: PolitenessSpec = PolitenessSpec()
     retry: RetrySpec = RetrySpec()
     robots: RobotsSpec = RobotsSpec()
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work

@@ -70,11 +70,11 @@ def test_functions_are_loaded_once_and_again_when_they_differ(fresh_redis, redis
     caplog.set_level(logging.INFO, "crawl_dedup")
     opening(fresh_redis)
     opening(fresh_redis)
-    assert caplog.text.count("loaded the functions") == 1
+    assert caplog.text.count("loaded the functions of crawl_ledger_1") == 1
     other = "#!lua name=crawl_ledger_1\\nredis.register_function('ledger1_old', function() return 1 end)"
     redis_server.command(f'FUNCTION LOAD REPLACE "{other}"')
     opening(fresh_redis)
-    assert caplog.text.count("loaded the functions") == 2
+    assert caplog.text.count("loaded the functions of crawl_ledger_1") == 2
 
 
 def test_nobody_there_is_said_with_host_and_port_within_the_time_allowed():

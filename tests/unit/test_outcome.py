@@ -1,8 +1,18 @@
 import pytest
 
 from crawl_consumer.fetch import FailureKind, FetchFailure, Response
-from crawl_consumer.outcome import Dead, Finish, Park, Retry, defect, forbidden, judge, spider_raised
-from crawl_consumer.robots import Allowed, Denied, Unreachable
+from crawl_consumer.outcome import (
+    Dead,
+    Finish,
+    Park,
+    Retry,
+    defect,
+    forbidden,
+    judge,
+    pushback_ms,
+    spider_raised,
+)
+from crawl_consumer.robots import Denied, Unreachable
 from crawl_producer.topology import RetrySpec
 
 POLICY = RetrySpec(max_attempts=3, first_delay_s=10, factor=4, max_delay_s=60)
@@ -59,6 +69,29 @@ def test_delays_are_capped_and_spread():
     assert delays == [30, 60, 90]
 
 
+@pytest.mark.parametrize("status", [429, 503, 500])
+def test_no_retry_comes_before_a_retry_after(status):
+    asked = response(status, **{"retry-after": "7200"})
+    assert verdict(asked) == Retry(f"http_{status}", 7200)
+    assert verdict(response(status, **{"retry-after": "1"})) == Retry(f"http_{status}", 10)
+    assert isinstance(verdict(asked, attempt=2), Dead)
+
+
+def test_a_date_counts_from_when_the_answer_came():
+    asked = Response(
+        url="https://example.org/", status=503, fetched_at=784111777.0, elapsed_ms=2000,
+        headers={"retry-after": "Sun, 06 Nov 1994 08:51:37 GMT"},
+    )  # fmt: skip
+    assert verdict(asked) == Retry("http_503", 118)
+
+
+def test_429_and_503_speak_of_the_host_and_nothing_else_does():
+    assert [pushback_ms(response(status)) for status in (429, 503)] == [0, 0]
+    assert pushback_ms(response(429, **{"retry-after": "5"})) == 5000
+    assert [pushback_ms(response(status)) for status in (200, 404, 500, 408)] == [None] * 4
+    assert pushback_ms(FetchFailure(FailureKind.TIMEOUT, "slow", 1.0)) is None
+
+
 def test_a_spider_that_raised_dies_at_once():
     assert spider_raised("ValueError: x") == Dead("failed_spider", "spider raised: ValueError: x")
 
@@ -68,7 +101,6 @@ def test_a_defect_is_tried_elsewhere_and_dies_at_last():
     assert defect("KeyError()", attempt=2, retry=POLICY) == Dead("failed_defect", "defect: KeyError()")
 
 
-def test_robots_txt_lets_a_url_pass_ends_it_or_lets_it_wait():
-    assert forbidden(Allowed(crawl_delay_s=3)) is None
+def test_robots_txt_ends_a_url_or_lets_it_wait():
     assert forbidden(Denied()) == Finish("robots_denied")
     assert forbidden(Unreachable(retry_after_s=300)) == Park(300)

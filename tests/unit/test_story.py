@@ -11,13 +11,21 @@ import pytest
 from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.errors import ItemInvalid, OutputFailed
 from crawl_consumer.intake import Intake
+from crawl_consumer.politeness import OpenGate, PoliteGate
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 from crawl_consumer.robots import NoRobots, RobotsGate
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink
 from crawl_consumer.spider import Spider
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore, MemoryRobots, MemoryRobotsStore
+from crawl_dedup import (
+    LedgerName,
+    MemoryLedger,
+    MemoryLedgerStore,
+    MemoryRobots,
+    MemoryRobotsStore,
+    MemorySlots,
+)
 from crawl_producer import names
 from crawl_producer.admission import Admission
 from crawl_producer.broker import Outgoing
@@ -46,9 +54,11 @@ class SmallWeb:
     def __init__(self, pages):
         self.pages = pages
         self.fetched = []
+        self.at = []
 
     async def fetch(self, url, *, first_bytes=None):
         self.fetched.append(url)
+        self.at.append(time.monotonic())
         page = self.pages.get(url, (404, {}, b""))
         if isinstance(page, list):
             page = page.pop(0) if len(page) > 1 else page[0]
@@ -94,6 +104,7 @@ class World:
         self.robots = MemoryRobotsStore()
         self.web = SmallWeb(pages)
         self.sink = Kept()
+        self.slots = MemorySlots() if "politeness" in crawl else None
 
     async def __aenter__(self):
         await self.broker.__aenter__()
@@ -122,13 +133,20 @@ class World:
         broker = MemoryBroker(self.broker.server)
         async with broker, self.ledger(consumer) as ledger, self.gate(consumer) as robots:
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            tools = Tools(broker, self.web, spider or Spider(), sink or self.sink, robots)
+            gate = self.politeness(spec, concurrency)
+            tools = Tools(broker, self.web, spider or Spider(), sink or self.sink, robots, gate)
             crawl = Crawl("c", spec, ledger=ledger, admission=admission, tools=tools)
             settings = ConsumerSettings(("q",), concurrency=concurrency, until_done=until_done, shutdown_s=5)
-            async with Intake(broker, ["q"], slots=concurrency) as intake:
+            stories = 4 * concurrency if self.slots else concurrency
+            async with Intake(broker, ["q"], slots=stories) as intake:
                 crawls = {"q": crawl, "q.due": crawl}
-                await Worker(settings, intake=intake, crawls=crawls, broker=broker).run()
+                await Worker(settings, intake=intake, crawls=crawls, broker=broker, stories=stories).run()
                 return crawl.tally
+
+    def politeness(self, spec, concurrency):
+        if self.slots is None:
+            return OpenGate()
+        return PoliteGate(spec.politeness, self.slots, asyncio.Semaphore(concurrency), name=LedgerName("c"))
 
     async def progress(self):
         return await self.ledger("reader").progress()
@@ -149,11 +167,12 @@ def crawled(pages, *seeds, **options):
     """Seed, crawl to the end, and return the world, its books and its dead letters."""
 
     async def main():
-        crawl = {k: options.pop(k) for k in ("scope", "retry", "routes", "robots") if k in options}
+        sections = ("scope", "retry", "routes", "robots", "politeness")
+        crawl = {k: options.pop(k) for k in sections if k in options}
         async with World(pages, **crawl) as world:
             await world.seed(*(seeds or [HOME]))
             async with asyncio.timeout(20):
-                await world.crawl(**options)
+                world.tally = await world.crawl(**options)
             assert not world.broker.server.queue("q").ready
             assert not world.broker.server.queue("q.due").ready
             return world, await world.progress(), await world.dead()
@@ -502,6 +521,37 @@ def test_a_redelivery_in_the_same_process_waits_for_its_elder():
 
     lose_connection = reconnected = None
     assert asyncio.run(main()) == ([HOME], 0)
+
+
+def test_a_polite_crawl_keeps_its_delay_and_still_fetches_everything_once():
+    pages = {HOME: html(*(f"/{n}" for n in range(10)))} | {f"{HOME}{n}": html() for n in range(10)}
+    began = time.monotonic()
+    world, books, _ = crawled(pages, politeness={"delay_s": 0.1, "hold_s": 0.3})
+    assert time.monotonic() - began >= 1.0
+    assert Counter(world.web.fetched) == dict.fromkeys(pages, 1)
+    assert books.outcomes == {"ok": 11}
+    assert world.tally.deferred > 0
+    assert (world.tally.distinct_hosts_in_window, world.tally.most_hosts_in_window) == (0, 1)
+
+
+def test_urls_of_a_patient_host_stand_in_nobodys_way():
+    """One fetch at a time, and ten URLs of one host before a URL of each of ten others."""
+    slow = [f"https://slow.example/{n}" for n in range(10)]
+    others = [f"https://{n}.example/" for n in range(10)]
+    world, books, _ = crawled(
+        {}, *slow, *others, politeness={"delay_s": 0.2, "hold_s": 0.5}, scope={"any_host": True}, concurrency=1
+    )
+    assert books.outcomes == {"http_404": 20}
+    assert set(world.web.fetched[:11]) == {slow[0], *others}
+
+
+def test_a_host_that_pushes_back_is_left_alone_and_nothing_is_lost():
+    wait = (429, {"retry-after": "1"}, b"")
+    pages = {HOME: [wait, html()], HOME + "a": html()}
+    world, books, dead = crawled(pages, HOME, HOME + "a", politeness={"delay_s": 0.05})
+    assert books.outcomes == {"ok": 2}
+    assert dead == []
+    assert world.web.at[1] - world.web.at[0] >= 0.99
 
 
 def test_an_output_that_fails_ends_the_process_and_loses_nothing():

@@ -4,6 +4,7 @@ import pytest
 
 from crawl_producer.errors import TopologyInvalid
 from crawl_producer.settings import Overrides, load
+from crawl_producer.topology import PolitenessSpec
 
 FILE = """\
 connection:
@@ -21,6 +22,7 @@ VARIABLES = {
     "CRAWL_RABBITMQ_PASSWORD": "hunter2",
     "CRAWL_RABBITMQ_MANAGEMENT": "http://rabbit:15672/",
     "CRAWL_REDIS_URL": "rediss://:hunter2@redis/3",
+    "CRAWL_DELAY_S": "0",
 }
 
 
@@ -55,6 +57,7 @@ def test_variables_override_addresses_and_credentials_and_leave_the_rest(file, m
     assert connection.management == "http://rabbit:15672"
     assert (connection.heartbeat_s, connection.tls.ca_file) == (7, "ca.pem")
     assert loaded.topology.redis.url.get_secret_value() == "rediss://:hunter2@redis/3"
+    assert loaded.topology.crawls["c"].politeness == PolitenessSpec(delay_s=0)
 
 
 def test_an_empty_variable_counts_as_unset(file, monkeypatch):
@@ -83,6 +86,7 @@ def test_secrets_do_not_show_in_a_representation(file, monkeypatch):
         ("CRAWL_RABBITMQ_VHOST", "v" * 256),
         ("CRAWL_RABBITMQ_MANAGEMENT", "http://me:hunter2@host"),
         ("CRAWL_REDIS_URL", "hunter2@host"),
+        ("CRAWL_DELAY_S", "-1"),
     ],
 )
 def test_a_wrong_variable_is_named_without_its_value(file, monkeypatch, variable, value):

@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 
 from crawl_consumer import progress
-from crawl_consumer.crawl import Tally
 from crawl_consumer.intake import matching_queues
 from crawl_consumer.opening import PROGRAM, ledger_names, opened
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, DEFAULT_SHUTDOWN_S, ConsumerSettings
 from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
+from crawl_consumer.tally import Tally
 from crawl_consumer.worker import Worker
 from crawl_dedup import BatchedRedis, LedgerName, Progress, read_progress
 from crawl_producer import opening
@@ -110,7 +110,8 @@ async def _work(settings: ConsumerSettings, topology: Topology, *, quiet: bool, 
         if supervised:
             _background(stack, _stop_when_orphaned(worker))
         if not quiet:
-            _background(stack, progress.show(worker.books, console=Console(stderr=True)))
+            hosts = lambda: worker.tally.distinct_hosts_in_window  # noqa: E731
+            _background(stack, progress.show(worker.books, console=Console(stderr=True), hosts=hosts))
         await worker.run()
         return worker.tally
 
