@@ -58,7 +58,7 @@ def obey(page: Page, parsed: Parsed, spec: RobotsSpec, token: str) -> Parsed:
         parsed = replace(parsed, items=())
     if said.nofollow and spec.respect_nofollow:
         return _without(parsed, frozenset(parsed.follows), "nofollow")
-    if spec.respect_rel and page.unendorsed:
+    if spec.respect_rel and parsed.follows and page.unendorsed:
         return _without(parsed, page.unendorsed, "rel_nofollow")
     return parsed
 

@@ -2,8 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterable
-from typing import Any
 from urllib.parse import quote_from_bytes
 
 from lxml import etree
@@ -25,38 +23,50 @@ _HREF = re.compile(
     r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""", re.IGNORECASE
 )
 
-_RELS = etree.XPath("//a/@rel | //area/@rel", smart_strings=False)
 _UNENDORSED = frozenset({"nofollow", "ugc", "sponsored"})
 
 
-def hrefs(tree: etree._Element) -> list[str]:
-    """The distinct references of ``a`` and ``area`` elements in document order, without fragments, none empty."""
-    return _distinct([element.get("href") for element in tree.iter("a", "area")])
+def hrefs(tree: etree._Element) -> dict[str, bool]:
+    """The distinct references of ``a`` and ``area`` elements in document order, without fragments, none empty.
+
+    True: the page vouches for one of its links to it, by giving it no rel of ``nofollow``, ``ugc`` or ``sponsored``
+    (https://html.spec.whatwg.org/multipage/links.html#link-type-nofollow).
+    """
+    found: dict[str, bool] = {}
+    for element in tree.iter("a", "area"):
+        if href := element.get("href"):
+            reference = href.partition("#")[0].strip(_C0_OR_SPACE)
+            rel = element.get("rel")
+            if rel is None or _UNENDORSED.isdisjoint(rel.lower().split()):
+                found[reference] = True
+            else:
+                found.setdefault(reference, False)
+    found.pop("", None)
+    return found
 
 
 def hrefs_of_text(markup: str) -> list[str]:
-    """As :func:`hrefs`, by a look at the tags alone: for markup nested deeper than any parser's tree may be."""
+    """The references alone, by a look at the tags: for markup nested deeper than any parser's tree may be."""
     attributes = (tag["attributes"] for tag in _LINK_TAG.finditer(markup) if tag["attributes"])
-    found = (_HREF.search(text) for text in attributes)
-    return _distinct(html.unescape(href["double"] or href["single"] or href["bare"] or "") for href in found if href)
+    written = (_HREF.search(text) for text in attributes)
+    hrefs = (html.unescape(href["double"] or href["single"] or href["bare"] or "") for href in written if href)
+    found = dict.fromkeys([href.partition("#")[0].strip(_C0_OR_SPACE) for href in hrefs])
+    found.pop("", None)
+    return list(found)
 
 
-def endorsed_and_not(tree: etree._Element) -> tuple[list[str], list[str]]:
-    """As :func:`hrefs`, in two: links without and with a rel of ``nofollow``, ``ugc`` or ``sponsored``.
+def metas(tree: etree._Element, *, written: int) -> list[tuple[str, str]]:
+    """Name and content of every ``meta`` element that has both.
 
-    https://html.spec.whatwg.org/multipage/links.html#link-type-nofollow; both are empty when no link has any such rel.
+    Args:
+        tree: the page's.
+        written: how many of them its markup may have. Only if there are fewer in the head, where they belong, the
+            whole tree is walked through, which costs as much as finding all its links.
     """
-    found: tuple[list[str | None], list[str | None]] = ([], [])
-    rels: Any = _RELS(tree)
-    if any(map(_unendorsed, rels)):
-        for element in tree.iter("a", "area"):
-            found[_unendorsed(element.get("rel", ""))].append(element.get("href"))
-    return _distinct(found[False]), _distinct(found[True])
-
-
-def metas(tree: etree._Element) -> list[tuple[str, str]]:
-    """Name and content of every ``meta`` element that has both."""
-    found = [(element.get("name"), element.get("content")) for element in tree.iter("meta")]
+    elements = tree.findall("head/meta")
+    if len(elements) < written:
+        elements = list(tree.iter("meta"))
+    found = [(element.get("name"), element.get("content")) for element in elements]
     return [(name, content) for name, content in found if name and content]
 
 
@@ -81,16 +91,6 @@ def with_encoded_query(href: str, encoding: str) -> str:
     """
     before, mark, query = href.partition("?")
     return before + mark + "".join(c if c.isascii() else _quoted(c, encoding) for c in query)
-
-
-def _unendorsed(rel: str) -> bool:
-    return not _UNENDORSED.isdisjoint(rel.lower().split())
-
-
-def _distinct(references: Iterable[str | None]) -> list[str]:
-    found = dict.fromkeys([href.partition("#")[0].strip(_C0_OR_SPACE) for href in references if href])
-    found.pop("", None)
-    return list(found)
 
 
 def _quoted(character: str, encoding: str) -> str:

@@ -7,8 +7,6 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,6 +83,7 @@ class Page:
         self.rejected: Counter[str] = Counter()
         self._header_charset = response.header_charset
         self._resolved: set[str] = set()
+        self._not_resolved: Counter[str] = Counter()  #: of the page's links, until a spider asks for them
 
     def __repr__(self) -> str:
         return f"Page({self.url!r}, status={self.status}, content_type={self.content_type!r}, depth={self.depth})"
@@ -140,13 +139,12 @@ class Page:
     @property
     def metas(self) -> list[tuple[str, str]]:
         """Name and content of its meta elements."""
-        return links.metas(self.tree)
+        return links.metas(self.tree, written=self._markup().lower().count(b"<meta") if self.is_html else 0)
 
     @cached_property
     def unendorsed(self) -> frozenset[str]:
         """The canonical URLs that it links to, but only with ``rel`` nofollow, ugc or sponsored."""
-        endorsed, unendorsed = links.endorsed_and_not(self.tree)
-        return frozenset(self._urls(unendorsed)).difference(self._urls(endorsed))
+        return frozenset([url for url, endorsed in self._links.items() if not endorsed])
 
     def css(self, query: str) -> SelectorList[Selector]:
         """Select by CSS, for example ``page.css("h1::text").getall()``."""
@@ -166,7 +164,10 @@ class Page:
 
     def links(self) -> list[str]:
         """The distinct canonical http(s) URLs that the page links to, in document order; see ``rejected``."""
-        return list(self._links)
+        found = list(self._links)
+        self.rejected.update(self._not_resolved)
+        self._not_resolved.clear()
+        return found
 
     def resolve(self, href: str) -> str:
         """The canonical URL of a reference on this page.
@@ -174,15 +175,11 @@ class Page:
         Raises:
             UrlInvalid: it is none that could be crawled; the message is the reason, and it was counted.
         """
-        if href in self._resolved:  # canonical URLs stand for themselves
-            return href
         try:
-            url = self._joined(href)
+            return self._resolve(href)
         except UrlInvalid as error:
             self.rejected[str(error)] += 1
             raise
-        self._resolved.add(url)
-        return url
 
     def follow(self, href: str) -> Follow:
         """The wish to crawl a reference on this page.
@@ -192,28 +189,30 @@ class Page:
         """
         return Follow(self.resolve(href))
 
-    def _joined(self, href: str) -> str:
-        if not href.isascii() and not self.encoding.startswith("utf"):
-            href = links.with_encoded_query(href, self.encoding)
-        return join(self.base_url, href)
-
-    def _urls(self, references: Iterable[str]) -> Iterator[str]:
-        for href in references:
-            with suppress(UrlInvalid):
-                yield self._joined(href)
-
     @cached_property
-    def _links(self) -> dict[str, None]:
-        found: dict[str, None] = {}
+    def _links(self) -> dict[str, bool]:
+        """Canonical URLs, and whether the page vouches for one of its links there."""
+        found: dict[str, bool] = {}
         references = links.hrefs(self.tree)
         if self.parse_error:
-            references += links.hrefs_of_text(self._markup().decode("utf-8", "replace"))
-        for href in references:
+            references |= dict.fromkeys(links.hrefs_of_text(self._markup().decode("utf-8", "replace")), True)
+        for href, endorsed in references.items():
             try:
-                found[self.resolve(href)] = None
-            except UrlInvalid:
-                continue
+                url = self._resolve(href)
+            except UrlInvalid as error:
+                self._not_resolved[str(error)] += 1
+            else:
+                found[url] = endorsed or found.get(url, False)
         return found
+
+    def _resolve(self, href: str) -> str:
+        if href in self._resolved:  # canonical URLs stand for themselves
+            return href
+        if not href.isascii() and not self.encoding.startswith("utf"):
+            href = links.with_encoded_query(href, self.encoding)
+        url = join(self.base_url, href)
+        self._resolved.add(url)
+        return url
 
     @cached_property
     def _parsed(self) -> tuple[etree._Element, str | None]:

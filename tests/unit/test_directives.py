@@ -109,6 +109,15 @@ def test_what_a_spider_made_up_itself_is_no_link_of_the_page():
     assert paths(result) == ["/made-up"]
 
 
+def test_looking_at_rel_counts_no_link_that_the_spider_did_not_ask_for():
+    seen = page(LINKS)
+    follows = (seen.resolve("/plain"), seen.resolve("/no"))
+    result = obey(seen, Parsed((), follows, seen.rejected), RobotsSpec(), "FooBot")
+    assert (paths(result), result.rejected) == (["/plain"], {"rel_nofollow": 1})
+    assert len(seen.links()) == len(seen.links()) == 7
+    assert seen.rejected == {"scheme": 1}
+
+
 def test_rel_may_be_passed_over():
     assert len(kept(LINKS, respect_rel=False).follows) == 7
 

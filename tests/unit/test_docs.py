@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from crawl_consumer.cli import consumer
 from crawl_producer.cli import dead, forget, seed, status, topology
 from crawl_producer.command import ExitCode
+from crawl_producer.topology import RobotsSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
@@ -62,11 +64,18 @@ def test_the_changelog_tells_of_this_version():
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/commands.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/commands.md", "docs/robots.md"])
 def test_links_between_the_documents_lead_somewhere(document):
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), f"{document} links to {target}"
+
+
+def test_every_setting_for_robots_is_documented_with_its_default():
+    text = (ROOT / "docs" / "robots.md").read_text()
+    crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["shop"]
+    assert RobotsSpec.model_validate(crawl["robots"] | {"product_token": None}) == RobotsSpec()
+    assert set(crawl["robots"]) == set(RobotsSpec.model_fields)
 
 
 def test_every_file_that_the_design_names_exists():

@@ -14,26 +14,33 @@ def tree(markup):
 
 def test_references_are_distinct_and_in_document_order():
     markup = "<a href=b>1</a><map><area href=a></map><a href=b>2</a><a href=c>3</a>"
-    assert hrefs(tree(markup)) == ["b", "a", "c"]
+    assert list(hrefs(tree(markup))) == ["b", "a", "c"]
+
+
+def test_a_reference_is_vouched_for_by_any_link_that_no_rel_qualifies():
+    markup = (
+        "<a href=a rel='me NOFOLLOW'>1</a><a href=b rel=ugc>2</a><a href=b#x rel=me>3</a><area href=c rel=sponsored>"
+    )
+    assert hrefs(tree(markup)) == {"a": False, "b": True, "c": False}
 
 
 def test_fragments_are_dropped_before_references_are_compared():
-    assert hrefs(tree("<a href='a#1'>1</a><a href='a#2'>2</a><a href=a>3</a>")) == ["a"]
+    assert list(hrefs(tree("<a href='a#1'>1</a><a href='a#2'>2</a><a href=a>3</a>"))) == ["a"]
 
 
 @pytest.mark.parametrize(
     "markup", ["<a>", "<a href>", "<a href=''>", "<a href=' '>", "<a href='#top'>", "<a href=' #x'>"]
 )
 def test_a_reference_to_the_page_itself_is_none(markup):
-    assert hrefs(tree(markup)) == []
+    assert list(hrefs(tree(markup))) == []
 
 
 def test_other_elements_are_no_links():
-    assert hrefs(tree("<link href=a><img src=b><b href=c><form action=d><iframe src=e></iframe>")) == []
+    assert list(hrefs(tree("<link href=a><img src=b><b href=c><form action=d><iframe src=e></iframe>"))) == []
 
 
 def test_entities_in_references_are_resolved():
-    assert hrefs(tree("<a href='?a=1&amp;b=2'>")) == ["?a=1&b=2"]
+    assert list(hrefs(tree("<a href='?a=1&amp;b=2'>"))) == ["?a=1&b=2"]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ import gc
 import time
 
 import pytest
+from pydantic import ValidationError
 
 from crawl_consumer import robots
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
-from crawl_consumer.robots import PARK_S, Allowed, Denied, NoRobots, RobotsGate, Unreachable
+from crawl_consumer.robots import PARK_S, Allowed, Denied, NoRobots, RobotsGate, Unreachable, token_of
 from crawl_dedup import LedgerUnavailable, MemoryRobots, MemoryRobotsStore
-from crawl_producer.topology import RobotsSpec
+from crawl_producer.topology import CrawlSpec, RobotsSpec
 
 SITE = "http://site.example"
 FILE = b"User-agent: CrawlMQ\nDisallow: /private\nCrawl-delay: 500"
@@ -267,6 +268,25 @@ def test_a_shared_memory_that_is_gone_is_told_to_whoever_asks_and_to_nobody_else
 
     reached = None
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("crawl", "token"),
+    [
+        ({}, "CrawlMQ"),
+        ({"user_agent": "ShopBot/1.0 (+https://shop.example/bot)"}, "ShopBot"),
+        ({"user_agent": "Mozilla/5.0 (ShopBot/1.0)", "robots": {"product_token": "ShopBot"}}, "ShopBot"),
+        ({"user_agent": "7"}, ""),
+    ],
+)
+def test_our_name_in_files_is_configured_or_the_user_agents_own(crawl, token):
+    assert token_of(CrawlSpec.model_validate({"exchange": "x", **crawl})) == token
+
+
+@pytest.mark.parametrize("wrong", [{"product_token": "Shop/1"}, {"retry_s": []}, {"retry_s": [0]}, {"obey": "perhaps"}])
+def test_settings_that_cannot_be_meant_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        RobotsSpec.model_validate(wrong)
 
 
 def test_a_crawl_that_does_not_obey_asks_nobody():
