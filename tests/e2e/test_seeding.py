@@ -115,7 +115,8 @@ def test_delayed_seeds_wait_in_the_ladder_and_reach_every_group(commands):
         return [(g["admitted"], g["waiting"]) for g in json.loads(commands.run("crawl-status", "mirror", "--json"))]
 
     wait_until(lambda: groups() == [(2, 2), (2, 2)], "the ladder to give the seeds back")
-    assert time.time() - begun_s >= 2
+    # The first hop is shorter than the wait; the rest is for the consumer that finds them too early.
+    assert time.time() - begun_s >= 1
     commands.run("crawl-seed", "--crawl", "mirror", "--delay", "2s", "https://example.org/a", "https://example.org/b")
     assert groups() == [(2, 2), (2, 2)]
 
