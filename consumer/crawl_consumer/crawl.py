@@ -136,7 +136,7 @@ class Crawl:
             may = await self._tools.robots.verdict(message.url)
         except CrawlError:
             raise
-        except Exception as error:  # as below
+        except Exception as error:  # noqa: BLE001 - as below
             return self._defect(message, error)
         return may if isinstance(may, Allowed) else forbidden(may)
 
@@ -150,7 +150,7 @@ class Crawl:
             return await self._harvest(message, result, verdict) if isinstance(result, Response) else _Told(verdict)
         except CrawlError:
             raise
-        except Exception as error:  # a defect of ours on one page must not end the crawl of all others
+        except Exception as error:  # noqa: BLE001 - a defect of ours on one page must not end the crawl of all others
             return _Told(self._defect(message, error))
 
     def _defect(self, message: UrlMessage, error: Exception) -> Verdict:

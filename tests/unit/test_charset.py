@@ -66,9 +66,7 @@ def test_the_cases_of_the_standard_s_test_suite_pass(capsys):
     cases = [case for file in files for case in _CASE.findall(file.read_bytes())] or TABLE
     wrong = [(body, expected) for body, expected in cases if not _agrees(detect(body, None), expected)]
     with capsys.disabled():
-        print(
-            f"\ncharset: {len(cases) - len(wrong)} of {len(cases)} cases pass (from {CORPORA if files else 'here'})"
-        )
+        print(f"\ncharset: {len(cases) - len(wrong)} of {len(cases)} cases pass (from {CORPORA if files else 'here'})")
     assert not wrong
 
 
