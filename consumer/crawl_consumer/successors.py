@@ -39,7 +39,7 @@ def retried(delivery: Delivery, message: UrlMessage, *, reason: str, status: int
     again = message.model_copy(
         update={
             "attempt": message.attempt + 1,
-            "reason": reason[:200],
+            "reason": _legible(reason, 200),
             "status": status,
             "deferrals": 0,
             "not_before_ms": _now_ms() + int(delay_s * 1000),
@@ -62,13 +62,18 @@ def buried(
     """
     queue = names.work_queue(delivery.queue)
     headers: dict[str, HeaderValue] = {
-        "crawl-reason": reason[:MAX_REASON_CHARS],
+        "crawl-reason": _legible(reason, MAX_REASON_CHARS),
         "crawl-queue": queue,
         "crawl-died-ms": _now_ms(),
     }
     if message is not None:
         headers |= _history(message, outcome, status)
     return Outgoing(names.DEAD, queue, delivery.body, delivery.message_id or "undecodable", headers)
+
+
+def _legible(text: str, max_chars: int) -> str:
+    """Text that every client can read back: a page may have put half a character into an error's message."""
+    return text[:max_chars].encode("utf-8", "replace").decode()
 
 
 def _history(message: UrlMessage, outcome: str, status: int | None) -> Mapping[str, HeaderValue]:

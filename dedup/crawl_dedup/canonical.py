@@ -14,6 +14,8 @@ from crawl_dedup.errors import UrlInvalid
 CANONICALISER_VERSION: Final = 1
 #: Characters of a canonical URL; what old browsers accepted, and what a URL message has room for.
 MAX_URL_CHARS: Final = 2083
+#: No name in the DNS is longer (RFC 1035, 2.3.4), whatever a URL may hold.
+MAX_HOST_CHARS: Final = 253
 #: Longer input is refused unparsed. Tabs, newlines and ``..`` shrink, but an honest link never this much.
 MAX_INPUT_CHARS: Final = 16 * MAX_URL_CHARS
 
@@ -86,6 +88,8 @@ def _crawlable(url: str, max_chars: int) -> str:
             url = url[: url.index("/") + 2] + url[at + 1 :]
     if len(url) > max_chars:
         raise UrlInvalid("too_long")
+    if len(url) > MAX_HOST_CHARS and len(host(url)) > MAX_HOST_CHARS:
+        raise UrlInvalid("no_host")
     return url
 
 

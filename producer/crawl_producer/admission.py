@@ -12,7 +12,7 @@ from itertools import count
 
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
-from crawl_producer.errors import Unroutable
+from crawl_producer.errors import PublishFailed, Unroutable
 from crawl_producer.message import UrlMessage
 from crawl_producer.routing import Router
 
@@ -114,8 +114,13 @@ class Admission:
         for ledger in self._ledgers:
             for outbox in await ledger.orphans():
                 log.info("publishing %d URLs that %s had left behind", len(outbox.messages), outbox.parent)
-                await self._resume(ledger, outbox)
-                swept += 1
+                try:
+                    await self._resume(ledger, outbox)
+                except PublishFailed as error:
+                    # It stays in Redis and is tried at the next sweep; other URLs need not wait for it.
+                    log.warning("%d URLs stay behind: %s", len(outbox.messages), error)
+                else:
+                    swept += 1
         return swept
 
     async def _resume(self, ledger: Ledger, outbox: Outbox) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from crawl_dedup import Fingerprint, host
 from crawl_producer.admission import Admission, Admitted, Work
 from crawl_producer.errors import Unroutable
 from crawl_producer.message import UrlMessage
+from crawl_producer.reading import in_thread
 from crawl_producer.seeds import Rejected, Seed
 
 #: Lines per ledger commit. The batch is the unit that a killed seeder repeats, and its boundaries depend on
@@ -91,7 +92,8 @@ class Seeding:
         window = asyncio.Semaphore(BATCHES_IN_FLIGHT)
         try:
             async with asyncio.TaskGroup() as group:
-                async for batch in _spaced(self._batches(entries), window):
+                async for batch in in_thread(self._batches(entries), ahead=BATCHES_IN_FLIGHT):
+                    await window.acquire()
                     group.create_task(self._admit(batch, window))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -140,11 +142,3 @@ class Seeding:
             for url in urls
         ]
         return Work(self._seed_parent("\n".join(urls).encode()), "seeded", links)
-
-
-async def _spaced(batches: Iterator[list[str]], window: asyncio.Semaphore) -> AsyncIterator[list[str]]:
-    """Hand out a batch only when the window has room, so that a large file is read no faster than admitted."""
-    await window.acquire()
-    for batch in batches:
-        yield batch
-        await window.acquire()

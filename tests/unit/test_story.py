@@ -27,7 +27,7 @@ from crawl_dedup import (
     MemorySlots,
 )
 from crawl_producer import names
-from crawl_producer.admission import Admission
+from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Outgoing
 from crawl_producer.derive import declarations
 from crawl_producer.errors import Unroutable
@@ -100,7 +100,8 @@ class World:
         self.topology = topology(**crawl)
         self.obeys = crawl.get("robots", {"obey": False}).get("obey", True)
         self.broker = MemoryBroker()
-        self.store = MemoryLedgerStore()
+        self.skew_s = 0
+        self.store = MemoryLedgerStore(clock=lambda: time.monotonic() + self.skew_s)
         self.robots = MemoryRobotsStore()
         self.web = SmallWeb(pages)
         self.sink = Kept()
@@ -627,3 +628,35 @@ def test_a_redirect_and_a_retry_keep_their_time_and_links_have_none():
     assert asyncio.run(main()) == {
         (HOME + "a", 0, soon_ms), (HOME + "a", 1, soon_ms), (HOME + "b", 0, None), (HOME + "b", 1, None),
     }  # fmt: skip
+
+
+def test_an_outbox_that_cannot_be_published_holds_no_one_else_up():
+    async def main():
+        async with World({HOME: html()}) as world:
+            async with world.ledger("gone") as gone:
+                lost = UrlMessage(crawl="c", url=HOME + "lost", root="site.example")
+                door = Admission([gone], world.broker, Router(world.topology.crawls["c"], key="nowhere"))
+                with pytest.raises(Unroutable):
+                    await door.admit(Work(gone.seed_parent(b"x"), "seeded", [lost]), seed=True)
+            world.skew_s = 60
+            await world.seed(HOME)
+            worker = asyncio.create_task(world.crawl(until_done=False))
+            while (await world.progress()).outcomes != {"ok": 1}:
+                await asyncio.sleep(0)
+            assert not worker.done()
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+            return await world.progress()
+
+    books = asyncio.run(main())
+    assert (books.open, books.outboxes) == (1, 1)
+
+
+def test_half_a_character_in_an_error_reaches_the_dead_letter_all_the_same():
+    class Surrogate(Spider):
+        def parse(self, page):
+            raise ValueError("\ud83d")
+
+    _, books, dead = crawled({HOME: html()}, spider=Surrogate())
+    assert books.outcomes == {"failed_spider": 1}
+    assert "ValueError: ?" in dead[0][0]

@@ -32,7 +32,7 @@ from crawl_producer.reach import keys_bound, queues_reached
 from crawl_producer.routing import Router
 from crawl_producer.seeding import Seeding, SeedReport
 from crawl_producer.seeds import Rejected, Seed, bounded_lines, opened, parse
-from crawl_producer.topology import CrawlSpec, Topology
+from crawl_producer.topology import Topology
 
 PROGRAM = "crawl-seed"
 
@@ -126,10 +126,9 @@ def seed(
 
     async def main() -> int:
         name = opening.only_crawl(loaded.topology, crawl)
-        spec = opening.crawl_spec(loaded.topology, name)
         times = SeedTimes.asked(delay_s=delay, eta_ms=eta, expires_s=expires)
         router = router_for(times, loaded.topology, name, exchange=exchange, key=key)
-        _check_routes(loaded.topology, exchange, key, spec)
+        _check_routes(loaded.topology, name, exchange, key)
         with ExitStack() as stack:
             reject = stack.enter_context(_reject_log(rejected))
             entries, on_progress = stack.enter_context(_input(urls or [], file, quiet=as_json))
@@ -176,7 +175,7 @@ async def _admit(
         return await seeding.run(entries)
 
 
-def _check_routes(topology: Topology, exchange: str | None, key: str | None, spec: CrawlSpec) -> None:
+def _check_routes(topology: Topology, crawl: str, exchange: str | None, key: str | None) -> None:
     """An override may lead nowhere; what exchanges.yaml itself says was checked when it was read."""
     if exchange is not None and exchange not in topology.exchanges:
         raise UnknownName(
@@ -185,8 +184,15 @@ def _check_routes(topology: Topology, exchange: str | None, key: str | None, spe
         )
     if exchange is None and key is None:
         return
+    spec = topology.crawls[crawl]
     target, routing_key = exchange or spec.exchange, key if key is not None else spec.seed_key or spec.key
-    if not queues_reached(topology, target, routing_key):
+    reached = queues_reached(topology, target, routing_key)
+    if foreign := [queue for queue in reached if topology.queues[queue].crawl != crawl]:
+        raise Unroutable(
+            f"exchange {target!r} and key {routing_key!r} lead to {foreign[0]}, a queue of another crawl",
+            remedy=f"seed --crawl {topology.queues[foreign[0]].crawl}, or name another exchange or key",
+        )
+    if not reached:
         raise Unroutable(
             f"no queue is bound to exchange {target!r} for the key {routing_key!r}",
             remedy=f"keys bound there: {', '.join(keys_bound(topology, target)) or 'none'}",
