@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from rich.console import Console
 from rich.live import Live
 
-from crawl_dedup import LedgerName, Progress
+from crawl_dedup import DedupError, LedgerName, Progress
 from crawl_producer.rate import Rate
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,19 @@ async def show(
     if not console.is_terminal:
         while True:
             await asyncio.sleep(LOG_S)
-            log.info("%s", lines.text(await read(), now_s=time.monotonic()).replace("\n", "; "))
+            log.info("%s", (await _text(lines, read)).replace("\n", "; "))
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while True:
-            live.update(lines.text(await read(), now_s=time.monotonic()), refresh=True)
+            live.update(await _text(lines, read), refresh=True)
             await asyncio.sleep(REDRAW_S)
+
+
+async def _text(lines: ProgressLine, read: Callable[[], Awaitable[Books]]) -> str:
+    """What there is to show; while Redis is away, that, because the display outlives its silence."""
+    try:
+        return lines.text(await read(), now_s=time.monotonic())
+    except DedupError as error:
+        return f"no progress: {error}"
 
 
 def _line(name: LedgerName, book: Progress, rate: float) -> str:
