@@ -45,7 +45,12 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 opening.ledgers(redis, topology, name.crawl, [name.group], consumer=consumer)
             )
             fetcher = await stack.enter_async_context(
-                Fetcher(FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency)
+                Fetcher(
+                    FetchLimits(),
+                    user_agent=user_agent(spec.user_agent),
+                    connections=settings.concurrency,
+                    hosts=settings.hosts,
+                )
             )
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             tools = Tools(broker, fetcher, spider, sink, _gate(spec.politeness, slots, places, name))
