@@ -7,6 +7,7 @@
         ├── SpiderInvalid       the spider cannot be loaded: mend its name or its module
         ├── SpiderRaised        the spider's own code failed on one page: dead letter, with the place
         ├── ItemInvalid         an item holds a value that no output can keep: dead letter; mend the spider
+        ├── HostsInvalid        a file of hosts cannot be used: mend the line that is named
         └── OutputFailed        the output cannot be written: stop before anything is acknowledged
 """
 
@@ -29,6 +30,12 @@ class SpiderRaised(ConsumerError):
 
 class ItemInvalid(ConsumerError):
     """An item cannot be written as JSON; the message names its key and the value's type."""
+
+
+class HostsInvalid(ConsumerError):
+    """The file of ``--hosts`` cannot be used; the message names the line."""
+
+    exit_code = 2
 
 
 class OutputFailed(ConsumerError):

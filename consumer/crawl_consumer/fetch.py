@@ -7,11 +7,10 @@ and passwords from the environment are not used, certificates are checked.
 import asyncio
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from types import SimpleNamespace
 from typing import Self
 
 import aiohttp
@@ -19,6 +18,7 @@ from yarl import URL
 
 from crawl_consumer.decode import ACCEPT_ENCODING, decode
 from crawl_consumer.fields import cleaned, is_parsable, media_type
+from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 
 __all__ = ["FailureKind", "FetchFailure", "FetchLimits", "Fetcher", "Response", "user_agent"]
@@ -69,10 +69,14 @@ class Fetcher:
         limits: what one GET may cost.
         user_agent: see :func:`user_agent`.
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
+        hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
     """
 
-    def __init__(self, limits: FetchLimits, *, user_agent: str, connections: int) -> None:
+    def __init__(
+        self, limits: FetchLimits, *, user_agent: str, connections: int, hosts: Mapping[str, str] | None = None
+    ) -> None:
         self._limits = limits
+        self._hosts = hosts or {}
         self._connections = connections
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._session: aiohttp.ClientSession
@@ -82,7 +86,7 @@ class Fetcher:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
-                resolver=aiohttp.ThreadedResolver(),  # the system's, which operators configure
+                resolver=HostsResolver(self._hosts),
                 ttl_dns_cache=DNS_CACHE_S,
                 dns_cache_max_size=DNS_CACHE_HOSTS,
             ),
@@ -91,7 +95,6 @@ class Fetcher:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
-            trace_configs=[_sending()],
         )
         return self
 
@@ -112,15 +115,15 @@ class Fetcher:
         except ValueError as error:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
         try:
-            sent: list[float] = []
-            async with self._session.get(target, allow_redirects=False, trace_request_ctx=sent) as answer:
-                return await self._receive(answer, url, fetched_at, _Clock(started, sent), first_bytes)
+            async with self._session.get(target, allow_redirects=False) as answer:
+                return await self._receive(answer, url, fetched_at, started, first_bytes)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
             return FetchFailure(_kind(error), _detail(error), _ms_since(started))
 
     async def _receive(
-        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, clock: "_Clock", first_bytes: int | None
+        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float, first_bytes: int | None
     ) -> Response | FetchFailure:
+        answered_after_ms = _ms_since(started)
         headers = cleaned(answer.headers.items())
         content_type, charset = media_type(headers.get("content-type", ""))
         body: bytes | None = b""
@@ -129,10 +132,10 @@ class Fetcher:
             try:
                 size, body = await self._body(answer, headers.get("content-encoding"), first_bytes)
             except ValueError as error:
-                return FetchFailure(FailureKind.DECODE, str(error), _ms_since(clock.started_s))
+                return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
         if body is None:
             detail = f"body above {self._limits.body_bytes} bytes"
-            return FetchFailure(FailureKind.TOO_LARGE, detail, _ms_since(clock.started_s))
+            return FetchFailure(FailureKind.TOO_LARGE, detail, _ms_since(started))
         return Response(
             url=url,
             status=answer.status,
@@ -143,8 +146,8 @@ class Fetcher:
             header_charset=charset,
             body_read=body_read,
             wire_bytes=size,
-            elapsed_ms=_ms_since(clock.started_s),
-            sent_after_ms=clock.sent_after_ms,
+            elapsed_ms=_ms_since(started),
+            answered_after_ms=answered_after_ms,
             fetched_at=fetched_at,
         )
 
@@ -168,29 +171,6 @@ class Fetcher:
         if first_bytes is None and len(body) > limit:
             return len(wire), None
         return len(wire), body[:wanted]
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """When a fetch began and when its request left, monotonic seconds."""
-
-    started_s: float
-    sent_s: list[float]
-
-    @property
-    def sent_after_ms(self) -> float:
-        return (self.sent_s[-1] - self.started_s) * 1000 if self.sent_s else 0.0
-
-
-def _sending() -> aiohttp.TraceConfig:
-    """Notes when a request leaves, which may be long after the call: politeness counts from there."""
-
-    async def headers_sent(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.append(time.monotonic())
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(headers_sent)
-    return trace
 
 
 def _target(url: str) -> URL:

@@ -46,7 +46,12 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 opening.ledgers(redis, topology, name.crawl, [name.group], consumer=consumer)
             )
             fetcher = await stack.enter_async_context(
-                Fetcher(FetchLimits(), user_agent=user_agent(spec.user_agent), connections=settings.concurrency)
+                Fetcher(
+                    FetchLimits(),
+                    user_agent=user_agent(spec.user_agent),
+                    connections=settings.concurrency,
+                    hosts=settings.hosts,
+                )
             )
             robots: Robots = NoRobots()
             if spec.robots.obey:

@@ -185,10 +185,10 @@ class _Turn:
     async def heard(self, result: Response | FetchFailure) -> None:
         """See :meth:`Turn.heard`."""
         self._stop_renewing()
-        since_sent_ms = result.elapsed_ms - result.sent_after_ms if isinstance(result, Response) else 0
+        latency_ms = result.answered_after_ms if isinstance(result, Response) else result.elapsed_ms
         asked = Asked(
-            since_sent_ms=round(since_sent_ms),
-            took_ms=round(since_sent_ms or result.elapsed_ms),
+            since_answer_ms=int(result.elapsed_ms - latency_ms),
+            latency_ms=round(latency_ms),
             clean=isinstance(result, Response) and result.status < 400,
             pushback_ms=pushback_ms(result),
         )

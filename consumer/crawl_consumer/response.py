@@ -71,7 +71,7 @@ class Response:
         body_read: false for media types that hold no text; their bodies are not downloaded.
         wire_bytes: length of the body as sent; for an unread one, what Content-Length announced.
         elapsed_ms: from the call to the last byte.
-        sent_after_ms: from the call until the request left: resolving, connecting, TLS.
+        answered_after_ms: from the call until the answer began; resolving and connecting are in it.
         fetched_at: Unix time of the request, seconds.
     """
 
@@ -85,7 +85,7 @@ class Response:
     body_read: bool = True
     wire_bytes: int = 0
     elapsed_ms: float = 0.0
-    sent_after_ms: float = 0.0
+    answered_after_ms: float = 0.0
     fetched_at: float = field(default_factory=time.time)
 
     @property

@@ -1,6 +1,7 @@
 """What one ``crawl-consumer`` was asked to do: built once at the edge, passed down, never changed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 #: Deliveries worked on at once by one process: enough to keep one core busy with pages of a few milliseconds.
 DEFAULT_CONCURRENCY = 32
@@ -19,6 +20,7 @@ class ConsumerSettings:
         output: where items go: a file ending in ``.jsonl``, a folder, ``-`` for standard output, or None.
         until_done: stop when every crawl served here is complete.
         shutdown_s: seconds that work in flight may take after the first signal.
+        hosts: addresses of names that DNS is not asked for.
     """
 
     queues: tuple[str, ...]
@@ -27,3 +29,4 @@ class ConsumerSettings:
     output: str | None = None
     until_done: bool = False
     shutdown_s: float = DEFAULT_SHUTDOWN_S
+    hosts: Mapping[str, str] = field(default_factory=dict)

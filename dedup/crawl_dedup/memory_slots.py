@@ -10,6 +10,14 @@ from crawl_dedup import slots as rules
 from crawl_dedup.slots import GO, Asked, Hold, Pace, Park, Reserved, Ticket
 
 
+@dataclass(frozen=True, slots=True)
+class _Rhythm:
+    """The delay between two requests, and the step between two promises: what the host can keep up with."""
+
+    delay: int
+    step: int
+
+
 @dataclass(slots=True)
 class _Host:
     """What is known of a host; the fields are those of slots.lua."""
@@ -25,9 +33,13 @@ class _Host:
     places: dict[Ticket, int] = field(default_factory=dict)  #: in the row, the latest last
     flight: dict[Ticket, int] = field(default_factory=dict)
 
-    def spacing(self, pace: Pace) -> int:
-        adapted = min(pace.latency_factor * self.latency, rules.LONGEST_ADAPTED_MS)
-        return math.ceil(max(pace.delay_ms, adapted, self.latency / pace.in_flight))
+    def rhythm(self, pace: Pace) -> _Rhythm:
+        delay = max(pace.delay_ms, min(pace.latency_factor * self.latency, rules.LONGEST_ADAPTED_MS))
+        if pace.in_flight == 1:
+            step = delay + rules.LATENCY_AHEAD * self.latency
+        else:
+            step = max(delay, self.latency / pace.in_flight)
+        return _Rhythm(math.ceil(delay), math.ceil(step))
 
     def heal(self, now: int) -> None:
         """The clock ran backwards: what was promised is void, and the delay begins anew."""
@@ -43,68 +55,68 @@ class _Host:
         self.line = {ticket: slot for ticket, slot in self.line.items() if slot > now - rules.ABANDONED_MS}
         self.flight = {ticket: end for ticket, end in self.flight.items() if end > now}
 
-    def park(self, ticket: Ticket, delay: int, now: int) -> Park:
+    def park(self, ticket: Ticket, rhythm: _Rhythm, now: int) -> Park:
         """A place at the end of the row."""
-        place = max(self.row, self.next, self.last + delay, self.quiet, now)
-        self.row = place + delay
+        place = max(self.row, self.next, self.last + rhythm.delay, self.quiet, now)
+        self.row = place + rhythm.step
         self.places[ticket] = place
         if len(self.places) > rules.ROW_REMEMBERED:
             del self.places[next(iter(self.places))]
         return Park(place - now)
 
-    def line_up(self, ticket: Ticket, pace: Pace, delay: int, now: int, *, returned: bool) -> int | Park:
+    def line_up(self, ticket: Ticket, pace: Pace, rhythm: _Rhythm, now: int, *, returned: bool) -> int | Park:
         """A slot in the line, or the answer that there is none to be had."""
         if (place := self.places.get(ticket)) is not None:
             if place > now + rules.EARLY_MS:
                 return Park(place - now)
             del self.places[ticket]
             returned = True
-        if self.row > now and max(self.last, self.quiet) < now - max(rules.STALE_ROW_MS, 10 * delay):
+        if self.row > now and max(self.last, self.quiet) < now - max(rules.STALE_ROW_MS, 10 * rhythm.delay):
             self.row = 0
-        slot = max(self.last + delay, self.next)
+        slot = max(self.last + rhythm.delay, self.next)
         if slot - rules.EARLY_MS <= now:
             slot = now
         slot = max(slot, self.quiet)
-        near = min(pace.hold_ms, rules.LINE_AT_MOST * delay)
+        near = min(pace.hold_ms, rules.LINE_AT_MOST * rhythm.delay)
         if slot - now > near or (not returned and self.row > now):
-            return self.park(ticket, delay, now)
-        self.next = slot + delay
+            return self.park(ticket, rhythm, now)
+        self.next = slot + rhythm.step
         return slot
 
     def turn(self, ticket: Ticket, pace: Pace, now: int, *, returned: bool) -> Reserved:
         """Whether it is this ticket's turn, which is not in flight."""
-        delay = self.spacing(pace)
+        rhythm = self.rhythm(pace)
         slot = self.line.get(ticket)
         if slot is None:
-            lined = self.line_up(ticket, pace, delay, now, returned=returned)
+            lined = self.line_up(ticket, pace, rhythm, now, returned=returned)
             if isinstance(lined, Park):
                 return lined
             slot = lined
-        opens = max(slot - rules.EARLY_MS, self.last + delay - rules.EARLY_MS, self.quiet)
+        opens = max(slot - rules.EARLY_MS, self.last + rhythm.delay - rules.EARLY_MS, self.quiet)
         if opens <= now and len(self.flight) >= pace.in_flight:
             opens = now + min(max(int(self.latency / 2), rules.POLL_AT_LEAST_MS), rules.POLL_AT_MOST_MS)
         if opens <= now:
-            return self.go(ticket, delay, now)
+            return self.go(ticket, rhythm, now)
         if opens - now > pace.hold_ms or now - slot > pace.hold_ms:
             self.line.pop(ticket, None)
-            return self.park(ticket, delay, now)
+            return self.park(ticket, rhythm, now)
         self.line[ticket] = slot
         return Hold(opens - now)
 
-    def go(self, ticket: Ticket, delay: int, now: int) -> Reserved:
+    def go(self, ticket: Ticket, rhythm: _Rhythm, now: int) -> Reserved:
         """Its turn has come."""
         self.line.pop(ticket, None)
         self.flight[ticket] = now + rules.FLIGHT_MS
-        self.last = max(now, min(self.last + delay, now + rules.EARLY_MS))
-        self.next = max(self.next, self.last + delay)
+        self.last = max(now, min(self.last + rhythm.delay, now + rules.EARLY_MS))
+        self.next = max(self.next, self.last + rhythm.step)
         return GO
 
-    def learn(self, took: int, *, clean: bool) -> None:
+    def learn(self, latency: int, *, clean: bool) -> None:
         """Smooth the latency."""
         if self.latency == 0:
-            self.latency = took
-        elif clean or took > self.latency:
-            self.latency += rules.LATENCY_WEIGHT * (took - self.latency)
+            self.latency = latency
+        elif clean or latency > self.latency:
+            self.latency += rules.LATENCY_WEIGHT * (latency - self.latency)
 
     def push_back(self, asked_ms: int, jitter: float, now: int) -> None:
         """Be quiet; a push-back during a quiet time belongs to the one that began it."""
@@ -159,8 +171,8 @@ class MemorySlots:
         known, now = self._host(host)
         if known.flight.pop(ticket, None) is None:
             return
-        known.last = max(known.last, now - asked.since_sent_ms)
-        known.learn(asked.took_ms, clean=asked.clean)
+        known.last = max(known.last, now - asked.since_answer_ms)
+        known.learn(asked.latency_ms, clean=asked.clean)
         if asked.pushback_ms is not None:
             known.push_back(asked.pushback_ms, self._jitter(), now)
 

@@ -44,7 +44,7 @@ class RedisSlots:
         jitter = random.random()  # noqa: S311 - spreads returns, guards nothing
         await self._redis.call(
             "FCALL", "slots1_settle", 1, redis_names.host(host), ticket,
-            asked.since_sent_ms, asked.took_ms, int(asked.clean), pushback_ms, f"{jitter:.3f}",
+            asked.since_answer_ms, asked.latency_ms, int(asked.clean), pushback_ms, f"{jitter:.3f}",
         )  # fmt: skip
 
     async def block(self, host: str, for_ms: int) -> None:

@@ -3,7 +3,7 @@
 -- Host slots: when a host may next be asked. The promise stands in slots.py, where each constant has its reason.
 --
 -- KEYS[1] is the host's key, crawl:host:{<host>}, a hash of milliseconds of this server's clock:
---   last     start of the last request          next     the first slot that nobody has reserved
+--   last     the delay counts from here              next     the first slot that nobody has reserved
 --   row      where the row of those that come back later ends
 --   quiet    no request before this             strikes, struck   push-backs in a row, and the last one's time
 --   latency  smoothed, of its answers
@@ -22,6 +22,7 @@ local FIRST_QUIET_MS, LONGEST_QUIET_MS = 60000, 86400000
 local QUIET_JITTER = 0.1
 local FORGIVEN_MS = 1800000
 local LATENCY_WEIGHT = 0.25
+local LATENCY_AHEAD = 0.5
 local CLOCK_BACK_MS = 1000
 
 local FIELDS = {'last', 'next', 'row', 'quiet', 'strikes', 'struck', 'latency'}
@@ -66,14 +67,16 @@ local function remember(host, what, ticket, at)
   redis.call('PEXPIRE', key, math.max(at - host.now, 0) + FORGIVEN_MS)
 end
 
-local function spacing(host, pace)
-  local adapted = math.min(pace.factor * host.latency, LONGEST_ADAPTED_MS)
-  return math.ceil(math.max(pace.delay, adapted, host.latency / pace.places))
+-- The delay between two requests, and the step between two promises: what the host can keep up with.
+local function rhythm(host, pace)
+  local delay = math.max(pace.delay, math.min(pace.factor * host.latency, LONGEST_ADAPTED_MS))
+  local step = pace.places == 1 and delay + LATENCY_AHEAD * host.latency or math.max(delay, host.latency / pace.places)
+  pace.delay, pace.step = math.ceil(delay), math.ceil(step)
 end
 
-local function park(host, ticket, delay)
-  local place = math.max(host.row, host.next, host.last + delay, host.quiet, host.now)
-  host.row = place + delay
+local function park(host, ticket, pace)
+  local place = math.max(host.row, host.next, host.last + pace.delay, host.quiet, host.now)
+  host.row = place + pace.step
   remember(host, ':row', ticket, place)
   redis.call('ZREMRANGEBYRANK', host.key .. ':row', 0, -1 - ROW_REMEMBERED)
   return {'park', place - host.now}
@@ -85,55 +88,55 @@ local function has_row(host, delay)
 end
 
 -- A slot in the line, or nil and the answer that there is none to be had.
-local function line_up(host, ticket, pace, delay, returned)
+local function line_up(host, ticket, pace, returned)
   local place = tonumber(redis.call('ZSCORE', host.key .. ':row', ticket) or nil)
   if place then
     if place > host.now + EARLY_MS then return nil, {'park', place - host.now} end
     redis.call('ZREM', host.key .. ':row', ticket)
     returned = true
   end
-  if host.row > host.now and not has_row(host, delay) then host.row = 0 end
-  local slot = math.max(host.last + delay, host.next)
+  if host.row > host.now and not has_row(host, pace.delay) then host.row = 0 end
+  local slot = math.max(host.last + pace.delay, host.next)
   if slot - EARLY_MS <= host.now then slot = host.now end
   slot = math.max(slot, host.quiet)
-  local near = math.min(pace.hold, LINE_AT_MOST * delay)
+  local near = math.min(pace.hold, LINE_AT_MOST * pace.delay)
   if slot - host.now > near or (not returned and host.row > host.now) then
-    return nil, park(host, ticket, delay)
+    return nil, park(host, ticket, pace)
   end
-  host.next = slot + delay
+  host.next = slot + pace.step
   return slot
 end
 
-local function hold(host, ticket, pace, delay, slot, opens)
+local function hold(host, ticket, pace, slot, opens)
   local waited = host.now - slot
   if opens - host.now > pace.hold or waited > pace.hold then
     redis.call('ZREM', host.key .. ':line', ticket)
-    return park(host, ticket, delay)
+    return park(host, ticket, pace)
   end
   remember(host, ':line', ticket, slot)
   return {'hold', opens - host.now}
 end
 
 local function turn(host, ticket, pace, returned)
-  local delay = spacing(host, pace)
+  rhythm(host, pace)
   local line, flight = host.key .. ':line', host.key .. ':flight'
   redis.call('ZREMRANGEBYSCORE', line, '-inf', host.now - ABANDONED_MS)
   redis.call('ZREMRANGEBYSCORE', flight, '-inf', host.now)
   local slot, answer = tonumber(redis.call('ZSCORE', line, ticket) or nil), nil
   if not slot then
-    slot, answer = line_up(host, ticket, pace, delay, returned)
+    slot, answer = line_up(host, ticket, pace, returned)
     if not slot then return answer end
   end
-  local opens = math.max(slot - EARLY_MS, host.last + delay - EARLY_MS, host.quiet)
-  if opens > host.now then return hold(host, ticket, pace, delay, slot, opens) end
+  local opens = math.max(slot - EARLY_MS, host.last + pace.delay - EARLY_MS, host.quiet)
+  if opens > host.now then return hold(host, ticket, pace, slot, opens) end
   if redis.call('ZCARD', flight) >= pace.places then
     local poll = math.min(math.max(math.floor(host.latency / 2), POLL_AT_LEAST_MS), POLL_AT_MOST_MS)
-    return hold(host, ticket, pace, delay, slot, host.now + poll)
+    return hold(host, ticket, pace, slot, host.now + poll)
   end
   redis.call('ZREM', line, ticket)
   remember(host, ':flight', ticket, host.now + FLIGHT_MS)
-  host.last = math.max(host.now, math.min(host.last + delay, host.now + EARLY_MS))
-  host.next = math.max(host.next, host.last + delay)
+  host.last = math.max(host.now, math.min(host.last + pace.delay, host.now + EARLY_MS))
+  host.next = math.max(host.next, host.last + pace.step)
   return {'go'}
 end
 
@@ -166,11 +169,11 @@ local function give_back(keys, args)
   return {'given back'}
 end
 
-local function learn(host, took, clean)
+local function learn(host, latency, clean)
   if host.latency == 0 then
-    host.latency = took
-  elseif clean or took > host.latency then
-    host.latency = host.latency + LATENCY_WEIGHT * (took - host.latency)
+    host.latency = latency
+  elseif clean or latency > host.latency then
+    host.latency = host.latency + LATENCY_WEIGHT * (latency - host.latency)
   end
 end
 
@@ -187,7 +190,7 @@ local function push_back(host, asked_ms, jitter)
   host.quiet = math.max(host.quiet, host.now + math.ceil(math.min(for_ms, LONGEST_QUIET_MS * (1 + QUIET_JITTER))))
 end
 
--- args: ticket, since_sent_ms, took_ms, 1 if clean, push-back ms (0: did not say; -1: none), jitter 0..1
+-- args: ticket, since_answer_ms, latency_ms, 1 if clean, push-back ms (0: did not say; -1: none), jitter 0..1
 local function settle(keys, args)
   local host, ticket = read(keys[1]), args[1]
   if redis.call('ZREM', host.key .. ':flight', ticket) == 0 then return {'settled before'} end

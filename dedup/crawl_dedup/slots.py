@@ -9,8 +9,8 @@ and not to a crawl or group. Who wants to ask takes a ticket of his own making t
 * :class:`Park`: there is a line already. The ticket has a place in the host's row, where it comes back at the
   moment at which the host can serve it, and not before; then reserve again with ``returned=True``.
 
-Between two Go lies at least the delay, whatever was promised: a promise says when to ask again, Go is only said
-at that moment. Who does not ask in the end gives back. Repeating a call changes nothing, so lost replies do no
+Between two requests lies at least the delay, whatever was promised: a promise says when to ask again, Go is only
+said at that moment. Who does not ask in the end gives back. Repeating a call changes nothing, so lost replies do no
 harm. The time is Redis' own; nobody else's clock is trusted.
 
 Two implementations keep this promise: :mod:`crawl_dedup.redis_slots` (with ``slots.lua``) and
@@ -53,6 +53,9 @@ QUIET_JITTER: Final = 0.1
 FORGIVEN_MS: Final = 1_800_000
 #: A new latency counts for this part of the smoothed one.
 LATENCY_WEIGHT: Final = 0.25
+#: Promises are a delay and this part of the smoothed latency apart. The host may be asked a delay after its answer,
+#: which nobody can foresee: promised too early costs one more question, promised too late leaves the host idle.
+LATENCY_AHEAD: Final = 0.5
 #: Time does not run backwards; if Redis' clock does by more than this, what was promised is void.
 CLOCK_BACK_MS: Final = 1000
 
@@ -62,7 +65,8 @@ class Pace:
     """How fast a host may be asked.
 
     Attributes:
-        delay_ms: between the starts of two requests, at least; a robots.txt Crawl-delay is in it already.
+        delay_ms: from the beginning of an answer to the next request, at least; a robots.txt Crawl-delay is in it
+            already. With several requests in flight, from one request to the next.
         latency_factor: a host's smoothed latency times this is a lower limit of its delay; 0: not.
         in_flight: requests at the same time.
         hold_ms: how long a caller is ready to hold; above it he is told to park.
@@ -102,14 +106,15 @@ class Asked:
     """What became of a request.
 
     Attributes:
-        since_sent_ms: since the request left: corrects the start, which may have come long after Go.
-        took_ms: until the answer was complete or given up.
+        since_answer_ms: since the answer began, or the request was given up. The host has had the request no later
+            than then, and no earlier moment is certain, so the delay counts from there.
+        latency_ms: from the request to that moment.
         clean: whether it was a proper answer: only those may make a slow host count as faster.
         pushback_ms: the host said "not now" (429, 503): for how long, or 0 when it did not say; None: it did not.
     """
 
-    since_sent_ms: int
-    took_ms: int
+    since_answer_ms: int
+    latency_ms: int
     clean: bool = True
     pushback_ms: int | None = None
 

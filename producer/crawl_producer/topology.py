@@ -166,7 +166,7 @@ class RobotsSpec(Frozen):
 class PolitenessSpec(Frozen):
     """How a host is spared, by all consumers of all crawls together."""
 
-    #: between the starts of two requests to one host, at least; 0: as fast as it goes, and nothing below matters
+    #: from a host's answer to the next request, at least; 0: as fast as it goes, and nothing below matters
     delay_s: float = Field(default=1.0, ge=0, le=86_400)
     max_in_flight_per_host: int = Field(default=1, ge=1, le=100)
     latency_factor: float = Field(default=2.0, ge=0, le=100)  #: a host's smoothed latency times this is a delay too

@@ -134,10 +134,13 @@ def test_the_longest_of_the_delays_holds_and_a_crawl_delay_is_capped():
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        (Response(url="u", status=200, elapsed_ms=500, sent_after_ms=300), (200, 200, True, None)),
-        (Response(url="u", status=404, elapsed_ms=500), (500, 500, False, None)),
-        (Response(url="u", status=429, elapsed_ms=5, headers=Headers({"Retry-After": "7"})), (5, 5, False, 7000)),
-        (Response(url="u", status=503, elapsed_ms=5), (5, 5, False, 0)),
+        (Response(url="u", status=200, elapsed_ms=500, answered_after_ms=300), (200, 300, True, None)),
+        (Response(url="u", status=404, elapsed_ms=500, answered_after_ms=500), (0, 500, False, None)),
+        (
+            Response(url="u", status=429, elapsed_ms=5, answered_after_ms=5, headers=Headers({"Retry-After": "7"})),
+            (0, 5, False, 7000),
+        ),
+        (Response(url="u", status=503, elapsed_ms=5, answered_after_ms=5), (0, 5, False, 0)),
         (FetchFailure(FailureKind.TIMEOUT, "slow", 60_000), (0, 60_000, False, None)),
     ],
 )
@@ -146,7 +149,7 @@ def test_what_the_host_said_is_told_to_its_slots(result, expected):
         world = World(delay_s=1)
         await world.fetch("https://a.example/", result)
         (asked,) = world.slots.settled
-        return asked.since_sent_ms, asked.took_ms, asked.clean, asked.pushback_ms
+        return asked.since_answer_ms, asked.latency_ms, asked.clean, asked.pushback_ms
 
     assert asyncio.run(main()) == expected
 

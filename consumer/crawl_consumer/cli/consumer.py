@@ -7,6 +7,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from rich.console import Console
 from crawl_consumer import progress
 from crawl_consumer.intake import matching_queues
 from crawl_consumer.opening import PROGRAM, ledger_names, opened
+from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, DEFAULT_SHUTDOWN_S, ConsumerSettings
 from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
 from crawl_consumer.tally import Tally
@@ -70,6 +72,14 @@ def consume(
     shutdown: Annotated[
         float, typer.Option(min=0, help="Seconds that work in flight may take after a signal.")
     ] = DEFAULT_SHUTDOWN_S,
+    hosts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Addresses of names, as in /etc/hosts, that DNS is not asked for: for a staging site, or a test.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)] = False,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     as_json: JsonOption = False,
@@ -94,6 +104,7 @@ def consume(
             output=output,
             until_done=until_done,
             shutdown_s=shutdown,
+            hosts=read_hosts(hosts) if hosts else {},
         )
         if processes > 1:
             return await _supervise(settings, loaded.topology, processes, quiet=quiet)
