@@ -53,10 +53,11 @@ end
 
 -- Admit a URL that came without having been committed: somebody published it by hand, or Redis lost the commit.
 local function adopt(books, bucket, member)
-  if redis.call('SADD', books .. 'adm:' .. bucket, member) == 0 then return end
+  if redis.call('SADD', books .. 'adm:' .. bucket, member) == 0 then return false end
   count(books, 'admitted', 1)
   count(books, 'open', 1)
   count(books, 'adopted', 1)
+  return true
 end
 
 local function end_url(books, url, outcome)
@@ -179,11 +180,11 @@ end
 local function reopen(keys, args)
   local books, url, outcome, letter = keys[1], args[1], args[2], args[3]
   local bucket, member = place(url)
+  local again = books .. 'again:' .. url
   if not is_done(books, bucket, member) then
-    adopt(books, bucket, member)
+    if adopt(books, bucket, member) then redis.call('SET', again, letter, 'PX', args[4]) end
     return {'open'}
   end
-  local again = books .. 'again:' .. url
   if outcome == '' or redis.call('GET', again) == letter then return {'ended'} end
   redis.call('SET', again, letter, 'PX', args[4])
   redis.call('SREM', books .. 'don:' .. bucket, member)
@@ -193,9 +194,10 @@ local function reopen(keys, args)
   return {'open'}
 end
 
--- args: url, outcome. A lease or an outbox means that somebody else will end it.
+-- args: url, outcome, letter. A lease, an outbox or another letter means that somebody else will end it.
 local function give_up(keys, args)
-  local books, url = keys[1], args[1]
+  local books, url, letter = keys[1], args[1], args[3]
+  if letter ~= '' and redis.call('GET', books .. 'again:' .. url) ~= letter then return {'left'} end
   local bucket, member = place(url)
   if redis.call('SISMEMBER', books .. 'adm:' .. bucket, member) == 0 or living_holder(books, url)
     or redis.call('EXISTS', books .. 'out:' .. url) == 1 then return {'left'} end

@@ -170,10 +170,16 @@ class Ledger(Protocol):
             True: the URL is open, publish its message. False: it has ended, nothing is left to do for this letter.
         """
 
-    async def give_up(self, url: Fingerprint, outcome: str) -> bool:
-        """End an open URL whose message is about to be dropped; True if this ended it.
+    async def give_up(self, url: Fingerprint, outcome: str, *, letter: str = "") -> bool:
+        """End an open URL whose last message is about to be dropped; True if this ended it.
 
         Left alone: what is done or unknown, what a living consumer holds, and a parent with an outbox.
+
+        Args:
+            url: the dropped message's URL.
+            outcome: how it ends.
+            letter: the dead letter of a URL that had ended; if it is open nevertheless, and another letter has
+                reopened it, it has a message of its own and is left alone too. Empty: it had not ended.
         """
 
     async def heartbeat(self) -> None:

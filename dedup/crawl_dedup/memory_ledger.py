@@ -59,11 +59,13 @@ class _Books:
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
 
-    def adopt(self, url: Fingerprint) -> None:
-        if url not in self.admitted:
-            self.admitted.add(url)
-            self.admitted_ever += 1
-            self.counts["adopted"] += 1
+    def adopt(self, url: Fingerprint) -> bool:
+        if url in self.admitted:
+            return False
+        self.admitted.add(url)
+        self.admitted_ever += 1
+        self.counts["adopted"] += 1
+        return True
 
     def end(self, url: Fingerprint, outcome: str) -> None:
         self.leases.pop(url, None)
@@ -203,22 +205,24 @@ class MemoryLedger:
 
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
-        books, now_s = self._books, self._store.clock()
+        books, mine = self._books, (letter, self._store.clock() + REOPENED_TTL_S)
         if url not in books.done:
-            books.adopt(url)
+            if books.adopt(url):
+                books.reopened[url] = mine
             return True
-        by, until_s = books.reopened.get(url, ("", 0.0))
-        if not outcome or (by == letter and now_s < until_s):
+        if not outcome or self._reopened_by(url) == letter:
             return False
-        books.reopened[url] = letter, now_s + REOPENED_TTL_S
+        books.reopened[url] = mine
         books.done.remove(url)
         books.admitted.add(url)
         books.counts[f"outcome:{outcome}"] -= 1
         return True
 
-    async def give_up(self, url: Fingerprint, outcome: str) -> bool:
+    async def give_up(self, url: Fingerprint, outcome: str, *, letter: str = "") -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.give_up`."""
         books = self._books
+        if letter and self._reopened_by(url) != letter:
+            return False
         if url not in books.admitted or url in books.outboxes or self._living_holder(url)[0]:
             return False
         books.end(url, outcome)
@@ -249,6 +253,10 @@ class MemoryLedger:
         books = self._books
         counts = {what: count for what, count in books.counts.items() if count}
         return Progress(books.admitted_ever, len(books.admitted), len(books.outboxes), counts)
+
+    def _reopened_by(self, url: Fingerprint) -> str | None:
+        letter, until_s = self._books.reopened.get(url, (None, 0.0))
+        return letter if self._store.clock() < until_s else None
 
     def _lease(self, url: Fingerprint, for_s: float = LEASE_TTL_S) -> None:
         self._books.leases[url] = _Lease(self._consumer, self._store.clock() + for_s)

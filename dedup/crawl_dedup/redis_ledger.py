@@ -147,9 +147,9 @@ class RedisLedger:
         answer = await self._redis.call("FCALL", "ledger1_reopen", 1, *words)
         return bool(answer[0] == b"open")
 
-    async def give_up(self, url: Fingerprint, outcome: str) -> bool:
+    async def give_up(self, url: Fingerprint, outcome: str, *, letter: str = "") -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.give_up`."""
-        answer = await self._redis.call("FCALL", "ledger1_give_up", 1, self._books, url, outcome)
+        answer = await self._redis.call("FCALL", "ledger1_give_up", 1, self._books, url, outcome, letter)
         return bool(answer[0] == b"ended")
 
     async def heartbeat(self) -> None:

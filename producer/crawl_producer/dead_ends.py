@@ -98,13 +98,20 @@ async def replay(held: Sequence[Held], source: DeadQueue, *, broker: Broker, led
 
 
 async def drop(held: Sequence[Held], source: DeadQueue, *, broker: Broker, ledger: Ledger, ended: Ended) -> None:  # noqa: ARG001 - an End
-    """Drop some letters of one queue; a URL that was still open ends as ``dropped``, so its crawl can complete.
+    """Drop some letters of one queue.
+
+    A URL that is open although this letter was its last message ends as ``dropped``, so that its crawl can complete:
+    one that the broker has buried, or one whose replay from this letter was broken off.
 
     Raises:
         LedgerUnavailable: every letter stays.
     """
+    readable = [letter for _, letter in held if letter.message is not None]
     given_up = await asyncio.gather(
-        *(ledger.give_up(ledger.fingerprint(letter.url), DROPPED) for _, letter in held if letter.message is not None)
+        *(
+            ledger.give_up(ledger.fingerprint(letter.url), DROPPED, letter=letter.identity if letter.outcome else "")
+            for letter in readable
+        )
     )
     ended.given_up += sum(given_up)
     for delivery, _ in held:

@@ -162,7 +162,7 @@ def _text(headers: Mapping[str, object], name: str) -> str:
 
 def _number(headers: Mapping[str, object], name: str) -> int | None:
     value = headers.get(name)
-    return value if isinstance(value, int) else None
+    return int(value) if isinstance(value, int) else None
 
 
 def _last_death(headers: Mapping[str, object]) -> Mapping[str, object]:

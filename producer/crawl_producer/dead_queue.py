@@ -1,9 +1,9 @@
 """One pass over a dead queue: every letter once, and none taken away that is not settled.
 
 AMQP has no cursor: a letter that is given back comes first again, and hides those behind it. So all letters that were
-read stay in hand, unacknowledged, until the pass is over. What "in hand" costs is a few dozen bytes each in RabbitMQ;
-this process keeps only those that nobody has looked at yet. However it ends, ``kill -9`` included, RabbitMQ gives
-every letter back to the queue that was not acknowledged.
+read stay in hand, unacknowledged, until the pass is over. That costs RabbitMQ about a hundred bytes each; this process
+keeps only those that nobody has looked at yet. However it ends, ``kill -9`` included, RabbitMQ gives every letter back
+to the queue that was not acknowledged.
 """
 
 import asyncio

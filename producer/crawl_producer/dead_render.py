@@ -96,6 +96,8 @@ def _jsonable(value: object) -> object:
             return {str(name): _jsonable(inner) for name, inner in value.items()}
         case list():
             return [_jsonable(inner) for inner in value]
-        case str() | int() | None:
+        case bool() | str() | None:
             return value
+        case int():
+            return int(value)  # pika's own kind of integer calls itself 5L
     return repr(value)

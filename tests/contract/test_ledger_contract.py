@@ -673,6 +673,26 @@ async def test_what_is_done_or_unknown_or_only_left_to_publish_is_not_given_up(w
     assert (await a.progress()).admitted == 3
 
 
+@in_a_world
+async def test_dropping_a_letter_gives_up_only_what_this_letter_had_reopened(world):
+    a = await living(world, "a")
+    [page] = await failed(a, "page")
+    await a.reopen(page, outcome="failed_timeout", letter="1")
+    assert not await a.give_up(page, "dropped", letter="2")
+    assert await a.give_up(page, "dropped", letter="1")
+    assert await books(a) == (0, {"dropped": 1})
+
+
+@in_a_world
+async def test_a_letter_that_admits_an_unknown_url_has_its_turn_once_too(world):
+    a = await living(world, "a")
+    [page] = urls(a, "page")
+    assert await a.reopen(page, outcome="failed_timeout", letter="1")
+    await a.begin(page)
+    await a.commit(Commit(page, "ok"))
+    assert not await a.reopen(page, outcome="failed_timeout", letter="1")
+
+
 # opening and closing
 
 

@@ -22,7 +22,7 @@ steps = st.one_of(
     st.tuples(st.just("finish"), consumers, parents),
     st.tuples(st.just("release"), consumers, pages),
     st.tuples(st.just("reopen"), consumers, pages, st.sampled_from(["ok", ""]), st.sampled_from(["1", "2"])),
-    st.tuples(st.just("give_up"), consumers, pages),
+    st.tuples(st.just("give_up"), consumers, pages, st.sampled_from(["", "1", "2"])),
     st.tuples(st.just("heartbeat"), consumers),
     st.tuples(st.just("leave"), consumers),
     st.tuples(st.just("orphans"), consumers),
@@ -55,9 +55,10 @@ async def tell(world, step, *details):
     if step == "reopen":
         url, outcome, letter = details
         return await ledger.reopen(ledger.fingerprint(url), outcome=outcome, letter=letter)
-    identified = [identity(ledger, detail) for detail in details]
     if step == "give_up":
-        return await ledger.give_up(*identified, "dropped")
+        url, letter = details
+        return await ledger.give_up(ledger.fingerprint(url), "dropped", letter=letter)
+    identified = [identity(ledger, detail) for detail in details]
     if step == "commit":
         parent, children, by_name, limit = identified
         messages = [(child, f"message of {child}".encode()) for child in children]

@@ -298,6 +298,32 @@ def test_a_dropped_letter_of_an_open_url_ends_it_so_that_the_crawl_can_complete(
     in_a_world(story)
 
 
+def test_dropping_another_letter_of_a_url_that_is_replayed_does_not_end_it():
+    async def story(world):
+        await world.die(0)
+        await world.broker.publish(letter(0, died_ms=99_000))
+        await end(world, dead_ends.replay, limit=1)
+        ended = await end(world, dead_ends.drop)
+        assert (ended.dropped, ended.given_up) == (1, 0)
+        assert await fetch_all(world) == 1
+        assert await world.books() == (0, {"ok": 1})
+
+    in_a_world(story)
+
+
+def test_dropping_the_letter_of_a_replay_that_was_broken_off_ends_its_url():
+    async def story(world):
+        await world.die(0)
+        with pytest.raises(Killed):
+            await end(world, dead_ends.replay, **DEATHS["after reopening"](world))
+        assert (await world.books())[0] == 1
+        ended = await end(world, dead_ends.drop)
+        assert (ended.dropped, ended.given_up) == (1, 1)
+        assert await world.books() == (0, {"dropped": 1})
+
+    in_a_world(story)
+
+
 def test_what_cannot_be_read_can_be_dropped():
     async def story(world):
         await world.broker.publish(Outgoing("crawl.dead", "q", b"junk", "id-0", headers(0, reason="undecodable: x")))
