@@ -61,7 +61,7 @@ def test_the_changelog_tells_of_this_version():
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/commands.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/commands.md", "docs/politeness.md"])
 def test_links_between_the_documents_lead_somewhere(document):
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
