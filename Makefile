@@ -10,7 +10,7 @@ DEV := PYTHONPATH=dev $(BIN)/python
 SITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder build clean
+.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-memory: venv servers ## Measure the ledger: bytes of Redis memory per URL
 
 bench-ladder: venv servers ## Measure the ladder of delays: how late 100,000 parked messages come back
 	@$(DEV) bench/ladder.py
+
+bench-politeness: venv servers ## Measure politeness: gaps, throughput, small hosts beside a huge one
+	@$(DEV) bench/politeness.py
 
 build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build

@@ -64,7 +64,10 @@ def test_the_changelog_tells_of_this_version():
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/design.md", "docs/commands.md", "docs/robots.md"])
+DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_between_the_documents_lead_somewhere(document):
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
