@@ -14,7 +14,8 @@ URLS = 2300
 TOPOLOGY = """
 exchanges: {crawl.docs: {type: direct}}
 queues: {docs.pages: {crawl: docs, bindings: [{exchange: crawl.docs, key: page}]}}
-crawls: {docs: {exchange: crawl.docs, key: page, retry: {max_attempts: 1}}}
+# Without robots.txt: where nobody answers, obeying it means to wait.
+crawls: {docs: {exchange: crawl.docs, key: page, retry: {max_attempts: 1}, robots: {obey: false}}}
 """
 
 pytestmark = pytest.mark.timeout(300)
