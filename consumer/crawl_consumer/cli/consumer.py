@@ -7,13 +7,23 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from crawl_consumer import progress
+from crawl_consumer.cli.consumer_options import (
+    ConcurrencyOption,
+    HostsOption,
+    OutputOption,
+    ProcessesOption,
+    QueueOption,
+    QuietOption,
+    ShutdownOption,
+    SpiderOption,
+    SupervisedOption,
+    UntilDoneOption,
+)
 from crawl_consumer.intake import matching_queues
 from crawl_consumer.opening import PROGRAM, ledger_names, opened
 from crawl_consumer.resolver import read_hosts
@@ -38,50 +48,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
     )
 )
 def consume(
-    queue: Annotated[
-        list[str],
-        typer.Option(
-            "--queue",
-            "-q",
-            metavar="PATTERN",
-            help="Queues to serve: * is one word, # any number. Repeatable.",
-        ),
-    ],
+    queue: QueueOption,
     *,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=1000, help="URLs worked on at once, in each process.")
-    ] = DEFAULT_CONCURRENCY,
-    processes: Annotated[int, typer.Option(min=1, max=256, help="Processes; a dead one is started again.")] = 1,
-    spider: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False),
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="Items as JSON lines: a .jsonl file, a folder (one file a process), or -.",
-            show_default=False,
-        ),
-    ] = None,
-    until_done: Annotated[
-        bool, typer.Option("--until-done", help="Stop when the crawls are complete.", show_default=False)
-    ] = False,
-    shutdown: Annotated[
-        float, typer.Option(min=0, help="Seconds that work in flight may take after a signal.")
-    ] = DEFAULT_SHUTDOWN_S,
-    hosts: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Addresses of names, as in /etc/hosts, that DNS is not asked for: for a staging site, or a test.",
-            show_default=False,
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)] = False,
-    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    concurrency: ConcurrencyOption = DEFAULT_CONCURRENCY,
+    processes: ProcessesOption = 1,
+    spider: SpiderOption = None,
+    output: OutputOption = None,
+    until_done: UntilDoneOption = False,
+    shutdown: ShutdownOption = DEFAULT_SHUTDOWN_S,
+    hosts: HostsOption = None,
+    quiet: QuietOption = False,
+    supervised: SupervisedOption = False,
     as_json: JsonOption = False,
     topology: TopologyOption = None,
     debug: DebugOption = False,

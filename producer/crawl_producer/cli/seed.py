@@ -6,22 +6,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from crawl_dedup import Fingerprinter
-from crawl_producer import durations, opening
+from crawl_producer import opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
+from crawl_producer.cli.seed_options import (
+    CrawlOption,
+    DelayOption,
+    DepthOption,
+    DryRunOption,
+    EtaOption,
+    ExchangeOption,
+    ExpiresOption,
+    FileOption,
+    KeyOption,
+    RejectedOption,
+    UrlsArgument,
+)
 from crawl_producer.command import (
     DebugOption,
     ExitCode,
     JsonOption,
     TopologyOption,
-    checked,
     examples,
     load_or_exit,
     run,
@@ -49,69 +60,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
     )
 )
 def seed(
-    urls: Annotated[list[str] | None, typer.Argument(help="URLs to crawl.", show_default=False)] = None,
-    crawl: Annotated[
-        str | None,
-        typer.Option("--crawl", "-c", help="The crawl, if there is more than one.", show_default=False),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            "-f",
-            help="Read URLs from a file, one a line, plain or gzip; - is standard input.",
-            show_default=False,
-        ),
-    ] = None,
-    exchange: Annotated[
-        str | None,
-        typer.Option("--exchange", help="Publish to this exchange, not the crawl's own.", show_default=False),
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option("--key", help="Publish with this routing key, whatever the routes say.", show_default=False),
-    ] = None,
-    depth: Annotated[
-        int,
-        typer.Option("--depth", min=0, help="Count the URLs as this many links from a seed (see scope.max_depth)."),
-    ] = 0,
-    delay: Annotated[
-        float | None,
-        typer.Option(
-            "--delay",
-            metavar="SPAN",
-            help="Fetch no earlier than in 90s, 10m, 1h30m, 3d.",
-            parser=checked(durations.seconds),
-            show_default=False,
-        ),
-    ] = None,
-    eta: Annotated[
-        int | None,
-        typer.Option(
-            "--eta",
-            metavar="MOMENT",
-            help="Fetch no earlier than 2026-12-01T08:00Z.",
-            parser=checked(durations.moment_ms),
-            show_default=False,
-        ),
-    ] = None,
-    expires: Annotated[
-        float | None,
-        typer.Option(
-            "--expires",
-            metavar="SPAN",
-            help="Do not fetch what is not fetched within this time from now.",
-            parser=checked(durations.seconds),
-            show_default=False,
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the URLs; publish nothing.", show_default=False)
-    ] = False,
-    rejected: Annotated[
-        Path | None,
-        typer.Option("--rejected", help="Write every rejected line to this file, as JSON lines.", show_default=False),
-    ] = None,
+    urls: UrlsArgument = None,
+    crawl: CrawlOption = None,
+    file: FileOption = None,
+    exchange: ExchangeOption = None,
+    key: KeyOption = None,
+    depth: DepthOption = 0,
+    delay: DelayOption = None,
+    eta: EtaOption = None,
+    expires: ExpiresOption = None,
+    dry_run: DryRunOption = False,
+    rejected: RejectedOption = None,
     as_json: JsonOption = False,
     topology: TopologyOption = None,
     debug: DebugOption = False,

@@ -1,0 +1,46 @@
+"""The options of crawl-consumer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+QueueOption = Annotated[
+    list[str],
+    typer.Option(
+        "--queue",
+        "-q",
+        metavar="PATTERN",
+        help="Queues to serve: * is one word, # any number. Repeatable.",
+    ),
+]
+ConcurrencyOption = Annotated[int, typer.Option(min=1, max=1000, help="URLs worked on at once, in each process.")]
+ProcessesOption = Annotated[int, typer.Option(min=1, max=256, help="Processes; a dead one is started again.")]
+SpiderOption = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False),
+]
+OutputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="Items as JSON lines: a .jsonl file, a folder (one file a process), or -.",
+        show_default=False,
+    ),
+]
+UntilDoneOption = Annotated[
+    bool, typer.Option("--until-done", help="Stop when the crawls are complete.", show_default=False)
+]
+ShutdownOption = Annotated[float, typer.Option(min=0, help="Seconds that work in flight may take after a signal.")]
+HostsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Addresses of names, as in /etc/hosts, that DNS is not asked for: for a staging site, or a test.",
+        show_default=False,
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)]
+SupervisedOption = Annotated[bool, typer.Option("--supervised", hidden=True)]
