@@ -11,6 +11,7 @@ from crawl_consumer.intake import Intake
 from crawl_consumer.jsonlines import JsonLinesSink
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
+from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.spider import Spider, load_spider
@@ -55,8 +56,9 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
             )
             robots: Robots = NoRobots()
             if spec.robots.obey:
+                asks = InTurn(fetcher, slots, spec.politeness) if spec.politeness.delay_s else fetcher
                 cache = RedisRobots(redis, consumer=f"{consumer} {name}")
-                robots = await stack.enter_async_context(RobotsGate(fetcher, cache, spec.robots, token=token_of(spec)))
+                robots = await stack.enter_async_context(RobotsGate(asks, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name)
             tools = Tools(broker, fetcher, spider, sink, robots, gate)

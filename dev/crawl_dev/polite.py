@@ -81,11 +81,19 @@ class PoliteCrawl:
         environment: leads the commands to servers.
         folder: for its files.
         delay_s: between two requests to a host.
+        robots: whether robots.txt is asked for, which takes one slot of each host.
         politeness: more of it, as in exchanges.yaml.
     """
 
     def __init__(
-        self, web: ManyHosts, environment: Mapping[str, str], folder: Path, *, delay_s: float, **politeness: float
+        self,
+        web: ManyHosts,
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        delay_s: float,
+        robots: bool = False,
+        **politeness: float,
     ) -> None:
         topology = {
             "exchanges": {"polite": {"type": "direct"}},
@@ -95,6 +103,7 @@ class PoliteCrawl:
                     "exchange": "polite",
                     "key": "page",
                     "politeness": {"delay_s": delay_s, **politeness},
+                    "robots": {"obey": robots},
                     "scope": {"any_host": True},
                     "retry": {"first_delay_s": 0.5},
                 }

@@ -48,6 +48,16 @@ def test_four_consumers_never_ask_one_host_faster_than_its_delay(environment, tm
         assert assert_polite(web.requests(), 0.2).requests == 60
 
 
+def test_asking_for_robots_txt_takes_a_slot_like_any_page(environment, tmp_path):
+    with ManyHosts(10) as web:
+        crawl = PoliteCrawl(web, environment, tmp_path, delay_s=0.3, robots=True)
+        crawl.seed(interleaved(web, list(web.hosts), 6))
+        crawl.run(3)
+        requests = web.requests()
+    assert assert_polite(requests, 0.3).requests == 10 * (1 + 6)
+    assert all(asked[0].path == "/robots.txt" for asked in by_host(requests).values())
+
+
 def small_hosts_done_s(environment, folder, *, big):
     """How long 30 small hosts take, beside one with so many URLs that were there before them."""
     folder.mkdir()
