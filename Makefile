@@ -16,7 +16,7 @@ help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: venv servers ## Crawl a real site with two consumers, on servers of its own (SITE=https://... for another)
-	@$(DEV) -m crawl_dev.demo $(SITE)
+	@$(DEV) -m crawl_dev.demo $(if $(SITE),'$(SITE)')
 
 test: venv servers check ## Check and test everything, on servers of its own
 	@$(BIN)/pytest

@@ -36,6 +36,9 @@ from crawl_producer.topology import CrawlSpec
 
 log = logging.getLogger(__name__)
 
+#: Whoever must leave gives back his lease within this time, or not at all.
+RELEASE_S = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -83,6 +86,11 @@ class Crawl:
         self._hosts = HostsInWindow(self.tally)
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
 
+    @property
+    def copies_until_s(self) -> float:
+        """Monotonic time until which copies of what others had in hand may still come back."""
+        return self._settler.copies_until_s
+
     async def work(self, delivery: Delivery) -> None:
         """Take one delivery to its end and settle it; after an exception it is still unacknowledged.
 
@@ -109,7 +117,7 @@ class Crawl:
             case Begin.DONE:
                 delivery.ack()
             case Begin.BUSY:
-                await self._settler.park(delivery, message, begun.wait_ms)
+                await self._settler.park_busy(delivery, message, begun.wait_ms)
             case Begin.PUBLISH if begun.outbox is not None:
                 if not await self._settler.resume(delivery, message, begun.outbox):
                     await self._story(delivery, message, url)
@@ -206,8 +214,10 @@ class Crawl:
         try:
             yield
         except BaseException:
-            with suppress(CrawlError):
-                await self.ledger.release(url)
+            # Redis may be what has failed; leaving withdraws the heartbeat, which frees the lease too.
+            with suppress(CrawlError, TimeoutError):
+                async with asyncio.timeout(RELEASE_S):
+                    await self.ledger.release(url)
             raise
         finally:
             self.tally.in_flight -= 1

@@ -27,7 +27,8 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int)
         now_ms: Unix time, milliseconds.
     """
     counts: Counter[str] = Counter()
-    depth, root = parent.depth + 1, parent.root
+    # A message that somebody else published may name no root: then it is its own.
+    depth, root = parent.depth + 1, parent.root or host(parent.url)
     kept = []
     for url in urls:
         if (reason := scope.refusal(url, depth=depth, root=root)) is not None:
@@ -50,7 +51,7 @@ def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> H
     A seed may move to another host (``example.org`` to ``www.example.org``); its crawl moves with it, so the
     target's host becomes the root.
     """
-    root = host(target) if parent.depth == 0 else parent.root
+    root = host(target) if parent.depth == 0 else parent.root or host(parent.url)
     redirects = parent.redirects + 1
     if (reason := scope.refusal(target, depth=parent.depth, root=root, redirects=redirects)) is not None:
         return Harvest(counts=Counter({f"filtered:{reason}": 1}))

@@ -54,6 +54,7 @@ class Intake:
         self._due: deque[Delivery] = deque()
         self._fresh: deque[Delivery] = deque()
         self._arrived = asyncio.Semaphore(0)
+        self._after_due = False
         self._stopped = False
         self._subscriptions: list[Subscription] = []
 
@@ -61,15 +62,22 @@ class Intake:
         return f"<Intake {len(self._queues)} queues, {len(self._due)} due, {len(self._fresh)} fresh>"
 
     async def next(self) -> Delivery | None:
-        """The next live delivery, those that waited first; None after :meth:`stop`."""
+        """The next live delivery, one that waited before each fresh one; None after :meth:`stop`."""
         while True:
             await self._arrived.acquire()
             if self._stopped:
                 self._arrived.release()
                 return None
-            delivery = (self._due or self._fresh).popleft()
+            delivery = self._choose().popleft()
             if not delivery.stale:
                 return delivery
+
+    def _choose(self) -> deque[Delivery]:
+        """Those that waited first, but a fresh one after each: only fresh ones make room in a full queue."""
+        first, second = (self._fresh, self._due) if self._after_due else (self._due, self._fresh)
+        chosen = first or second
+        self._after_due = chosen is self._due
+        return chosen
 
     async def drained(self) -> bool:
         """Whether nothing waits here or in the queues: after a broker's death a copy may outlive its crawl."""

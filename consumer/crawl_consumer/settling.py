@@ -9,13 +9,18 @@ from crawl_consumer.tally import Tally
 from crawl_dedup import Fingerprint, Ledger, Outbox
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery, Outgoing
-from crawl_producer.errors import PublishRefused, Unconfirmed
+from crawl_producer.errors import PublishFailed, PublishRefused, Unconfirmed
 from crawl_producer.message import UrlMessage
 
 log = logging.getLogger(__name__)
 
-#: How long a URL is parked whose links a full queue refuses: long enough for consumers to make room.
+#: How long a URL is parked whose links a full queue refuses: long enough for consumers to make room …
 FULL_QUEUE_PARK_MS = 2000
+#: … and one whose links no queue wants, or that got no confirm: somebody must mend something first.
+UNPUBLISHED_PARK_MS = 16_000
+#: How long a URL is parked that another consumer has in hand. Mostly that one is nearly done with it, and a copy that
+#: is still on its way would outlive the crawl; after a kill it comes back some times more.
+BUSY_PARK_MS = 1000
 
 
 class Settler:
@@ -33,6 +38,8 @@ class Settler:
         self._admission = admission
         self._broker = broker
         self._tally = tally
+        #: monotonic time until which copies of URLs that others had in hand are on their way
+        self.copies_until_s = 0.0
 
     async def settle(
         self, delivery: Delivery, message: UrlMessage, work: Work, verdict: Verdict, status: int | None = None
@@ -66,8 +73,8 @@ class Settler:
         """Publish what an earlier run had committed; False: Redis has lost it, and the URL must be begun again."""
         try:
             finished = await self._admission.resume(outbox)
-        except PublishRefused:
-            await self.park(delivery, message, FULL_QUEUE_PARK_MS, release=outbox.parent)
+        except PublishFailed as error:
+            await self._park_unpublished(delivery, message, error, outbox.parent)
             return True
         if finished:
             delivery.ack()
@@ -79,6 +86,12 @@ class Settler:
         """Bring the message back after about ``wait_ms``."""
         self._tally.parked += 1
         await self._replace(delivery, successors.parked(delivery, message, wait_ms), release=release)
+
+    async def park_busy(self, delivery: Delivery, message: UrlMessage, wait_ms: float) -> None:
+        """Bring back what another consumer has in hand."""
+        await self.park(delivery, message, min(wait_ms, BUSY_PARK_MS))
+        # A rung may be twice as long as the wait.
+        self.copies_until_s = time.monotonic() + 2 * BUSY_PARK_MS / 1000
 
     async def defer(
         self, delivery: Delivery, message: UrlMessage, wait_ms: float, *, release: Fingerprint | None = None
@@ -95,10 +108,20 @@ class Settler:
     async def _done(self, delivery: Delivery, message: UrlMessage, work: Work, outcome: str) -> None:
         try:
             await self._admission.admit(Work(work.parent, outcome, work.links, work.counts))
-        except PublishRefused:
-            await self.park(delivery, message, FULL_QUEUE_PARK_MS, release=work.parent)
+        except PublishFailed as error:
+            await self._park_unpublished(delivery, message, error, work.parent)
         else:
             delivery.ack()
+
+    async def _park_unpublished(
+        self, delivery: Delivery, message: UrlMessage, error: PublishFailed, url: Fingerprint
+    ) -> None:
+        """The links stay in the outbox; when the URL comes back they are published, and it is not fetched again."""
+        wait_ms = FULL_QUEUE_PARK_MS
+        if not isinstance(error, PublishRefused):
+            log.error("links of %s are not published: %s", message.url, error)
+            wait_ms = UNPUBLISHED_PARK_MS
+        await self.park(delivery, message, wait_ms, release=url)
 
     async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
         """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from crawl_consumer.stopping import on_signals
 from crawl_producer.command import ExitCode
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 RESTART_FIRST_S = 1.0
 #: … up to this, and back to the first one after a child lived this long.
 RESTART_MAX_S = 30.0
+#: After the second signal a child has this long to leave before it is killed.
+KILL_S = 5.0
 #: Ends that a restart cannot mend; the first such end stops all.
 PERMANENT = frozenset(
     {
@@ -46,21 +49,25 @@ class Supervisor:
         self._command = command
         self._processes = processes
         self._children: dict[int, asyncio.subprocess.Process] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> int:
-        """Until all children have ended; returns the first exit code that is not 0, or 0."""
-        with on_signals(first=self._stop, second=self._stop):
+        """Until all children have ended; returns the exit code that a restart could not mend, if any, or 0.
+
+        The first signal asks the children to end, the second again, which makes them leave at once, and whoever
+        is deaf to that is killed soon after.
+        """
+        with on_signals(first=self._stop, second=self._force):
             codes = await asyncio.gather(*(self._keep_alive(n) for n in range(self._processes)))
-        return next((code for code in codes if code), 0)
+        return next((code for code in codes if code in PERMANENT), 0)
 
     async def _keep_alive(self, number: int) -> int:
         pause_s = RESTART_FIRST_S
         code = 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             started = time.monotonic()
             code = await self._one_life(number)
-            if code == 0 or self._stopping:
+            if code == 0 or self._stopping.is_set():
                 break
             if code in PERMANENT:
                 self._stop()
@@ -68,7 +75,8 @@ class Supervisor:
             if time.monotonic() - started > RESTART_MAX_S:
                 pause_s = RESTART_FIRST_S
             log.warning("process %d ended with %s; starting it again in %.0f s", number, _described(code), pause_s)
-            await asyncio.sleep(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(2 * pause_s, RESTART_MAX_S)
         return code
 
@@ -78,16 +86,29 @@ class Supervisor:
             *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
         self._children[number] = child
+        if self._stopping.is_set():  # while it was being born
+            child.terminate()
         try:
             return await child.wait()
         finally:
             self._children.pop(number, None)
 
     def _stop(self) -> None:
-        self._stopping = True
-        for child in self._children.values():
-            if child.returncode is None:
-                child.send_signal(signal.SIGTERM)
+        self._stopping.set()
+        for child in self._living():
+            child.terminate()
+
+    def _force(self) -> None:
+        self._stop()
+        asyncio.get_running_loop().call_later(KILL_S, self._kill)
+
+    def _kill(self) -> None:
+        for child in self._living():
+            log.warning("process %d is deaf to SIGTERM; killing it", child.pid)
+            child.kill()
+
+    def _living(self) -> list[asyncio.subprocess.Process]:
+        return [child for child in self._children.values() if child.returncode is None]
 
 
 def child_command(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
@@ -95,13 +96,22 @@ class Worker:
         return left
 
     async def _until_done(self) -> None:
+        told: set[LedgerName] = set()
         while self._settings.until_done:
             books = await self.books()
-            if all(book.complete for _, book in books) and await self._intake.drained():
+            if never := [str(name) for name, book in books if not book.admitted and name not in told]:
+                log.info("waiting for seeds of %s", ", ".join(never))
+                told |= {name for name, _ in books}
+            if all(book.complete for _, book in books) and await self._no_copies_left():
                 log.info("complete: %s", ", ".join(str(name) for name, _ in books))
                 self._stop.set()
                 return
             await asyncio.sleep(COMPLETION_POLL_S)
+
+    async def _no_copies_left(self) -> bool:
+        """Whether no copy of a done URL waits in a queue, or is on its way there."""
+        on_their_way_s = max(crawl.copies_until_s for crawl in self._distinct)
+        return time.monotonic() > on_their_way_s and await self._intake.drained()
 
     async def _sweep(self) -> None:
         while True:

@@ -24,7 +24,7 @@ CONCURRENCY = 16
 #: Our own site is crawled as fast as it goes.
 OWN_SITE = {"CRAWL_DELAY_S": "0"}
 #: A consumer that finished has this long to close its files and connections.
-STOP_S = 30.0
+STOP_S = 60.0
 
 
 def main() -> int:

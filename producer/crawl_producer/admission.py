@@ -18,9 +18,6 @@ from crawl_producer.routing import Router
 
 log = logging.getLogger(__name__)
 
-#: A consumer publishes this often before it must park its URL: a full queue needs time, and whoever waits
-#: here holds a delivery. A seeder holds nothing and waits for as long as the queue is full.
-REFUSED_TRIES = 4
 #: Pause after the first refusal, doubled after each …
 REFUSED_PAUSE_S = 0.1
 #: … up to this.
@@ -66,7 +63,8 @@ class Admission:
         broker: where messages go.
         router: which exchange and key each gets.
         max_pages: admit no URL beyond this many (0: no limit).
-        refused_tries: how often to publish what a full queue refuses (None: until it is accepted).
+        refused_tries: how often to publish what a full queue refuses. A consumer tries once and parks its URL,
+            because it holds a delivery; a seeder holds nothing and tries until it is accepted (None).
     """
 
     def __init__(
@@ -76,7 +74,7 @@ class Admission:
         router: Router,
         *,
         max_pages: int = 0,
-        refused_tries: int | None = REFUSED_TRIES,
+        refused_tries: int | None = 1,
     ) -> None:
         self._ledgers = ledgers
         self._broker = broker
@@ -100,7 +98,7 @@ class Admission:
             await self._publish([message for _, outbox in open_ones for message in outbox.messages])
             finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
             if all(finished):
-                return max((_admitted(committed) for committed in commits), key=lambda a: a.admitted)
+                return max((_admitted(committed, work) for committed in commits), key=lambda a: a.admitted)
             log.warning("Redis lost the commit of %s; committing again", work.parent)
 
     async def resume(self, outbox: Outbox) -> bool:
@@ -163,8 +161,8 @@ def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:
     return [Outgoing(exchange.decode(), key.decode(), body, message_id=child) for exchange, key in routes]
 
 
-def _admitted(committed: Committed) -> Admitted:
-    resumed = 0
+def _admitted(committed: Committed, work: Work) -> Admitted:
     if committed.outbox is not None and not committed.admitted:
         resumed = len(committed.outbox.messages)
-    return Admitted(committed.admitted, committed.duplicate, committed.over_limit, resumed)
+        return Admitted(duplicate=len(work.links) - resumed, resumed=resumed)
+    return Admitted(committed.admitted, committed.duplicate, committed.over_limit)

@@ -5,9 +5,9 @@ The plugin may be off or out of reach; then the answer is None and callers show 
 
 import asyncio
 import base64
+import http.client
 import json
 import logging
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: The plugin's default port (https://www.rabbitmq.com/docs/management).
 DEFAULT_PORT = 15672
+#: A node on another port is one of several on its machine, or behind something.
+AMQP_PORT = 5672
 #: A status line must not hang on a plugin that is not there.
 TIMEOUT_S = 2.0
 
@@ -37,7 +39,9 @@ async def queue_counts(connection: Connection) -> Mapping[str, QueueCounts] | No
     Args:
         connection: whose vhost, credentials and address; without one, its first node is asked.
     """
-    base = str(connection.management or "") or f"http://{connection.endpoints()[0][0]}:{DEFAULT_PORT}"
+    base = str(connection.management or "") or _usual_address(connection)
+    if base is None:
+        return None
     vhost = urllib.parse.quote(connection.vhost, safe="")
     url = f"{base.rstrip('/')}/api/queues/{vhost}?disable_stats=true&enable_queue_totals=true"
     credentials = f"{connection.username}:{connection.password.get_secret_value()}".encode()
@@ -47,13 +51,28 @@ async def queue_counts(connection: Connection) -> Mapping[str, QueueCounts] | No
     try:
         body = await asyncio.to_thread(_get, request)
         return {queue["name"]: _counts(queue) for queue in json.loads(body)}
-    except (OSError, urllib.error.URLError, ValueError, KeyError, TypeError) as error:
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         log.debug("no management API at %s: %s", base, error)
         return None
 
 
+def _usual_address(connection: Connection) -> str | None:
+    """Where the plugin listens beside a node on its default port; elsewhere, or with TLS, nobody can know."""
+    host, port = connection.endpoints()[0]
+    if connection.tls is not None or port != AMQP_PORT:
+        return None
+    return f"http://{f'[{host}]' if ':' in host else host}:{DEFAULT_PORT}"
+
+
+#: Credentials must not go where a proxy or a redirect leads.
+_OPENER = urllib.request.OpenerDirector()
+for _handler in (urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.HTTPErrorProcessor):
+    _OPENER.add_handler(_handler())
+_OPENER.add_handler(urllib.request.HTTPDefaultErrorHandler())
+
+
 def _get(request: urllib.request.Request) -> bytes:
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - as above
+    with _OPENER.open(request, timeout=TIMEOUT_S) as response:
         body: bytes = response.read()
     return body
 

@@ -55,11 +55,13 @@ def opened(path: Path | None, stdin: BinaryIO) -> Iterator[Source]:
     with ExitStack() as stack:
         try:
             named = path is not None and str(path) != "-"
-            raw = stack.enter_context(path.open("rb", buffering=0)) if named and path is not None else stdin
+            # The raw stream: a buffer over another would wait for a full block from a slow pipe.
+            piped = getattr(stdin, "raw", stdin)
+            raw = stack.enter_context(path.open("rb", buffering=0)) if named and path is not None else piped
             buffered = io.BufferedReader(raw, READ_BYTES)  # type: ignore[type-var]  # any readable will do
             packed = buffered.peek(2)[:2] == _GZIP_MAGIC
             stream = gzip.GzipFile(fileobj=buffered) if packed else buffered
-            yield Source(stream, raw.tell if named else lambda: 0)  # type: ignore[arg-type]
+            yield Source(stream, raw.tell if named and raw.seekable() else lambda: 0)  # type: ignore[arg-type]
         except (OSError, EOFError, zlib.error) as error:
             raise SeedsUnreadable(
                 f"{path or 'standard input'}: {error}", remedy="check the file and run again"

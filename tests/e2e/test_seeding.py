@@ -68,7 +68,7 @@ def test_standard_input_and_arguments_are_sources_too(commands):
 
 
 def test_a_dry_run_publishes_nothing(commands):
-    assert "1 would be admitted" in commands.run("crawl-seed", "--crawl", "docs", "--dry-run", "https://example.org/")
+    assert "1 valid" in commands.run("crawl-seed", "--crawl", "docs", "--dry-run", "https://example.org/")
     assert commands.status()["state"] == "not started"
 
 

@@ -572,7 +572,7 @@ def test_an_output_that_fails_ends_the_process_and_loses_nothing():
     assert asyncio.run(main()) == {"ok": 1}
 
 
-def test_links_that_no_queue_wants_end_the_process_and_stay_in_the_outbox():
+def test_links_that_no_queue_wants_stay_in_the_outbox_and_their_page_comes_back():
     async def main():
         async with World({HOME: html("/a"), HOME + "a": html()}) as world:
             await world.seed(HOME)
@@ -584,12 +584,12 @@ def test_links_that_no_queue_wants_end_the_process_and_stay_in_the_outbox():
                     tools=Tools(broker, world.web, Spider(), world.sink),
                 )  # fmt: skip
                 async with Intake(broker, ["q"], slots=1) as intake:
-                    with pytest.raises(Unroutable):
-                        await crawl.work(await intake.next())
-            return await world.progress()
+                    await crawl.work(await intake.next())
+            rungs = [len(world.broker.server.queue(names.delay_queue(ms)).ready) for ms in names.DELAYS_MS]
+            return await world.progress(), sum(rungs)
 
-    books = asyncio.run(main())
-    assert (books.open, books.outboxes) == (2, 1)
+    books, waiting = asyncio.run(main())
+    assert (books.open, books.outboxes, waiting) == (2, 1, 1)
 
 
 def test_a_url_whose_time_is_over_is_done_and_not_fetched():

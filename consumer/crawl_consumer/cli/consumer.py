@@ -70,6 +70,8 @@ def consume(
 
     Exit codes: 0 done or stopped, 4 and 5 RabbitMQ, 6 and 7 Redis, 9 no such queue, 12 output, 13 spider.
     """
+    if processes > 1 and output == "-":
+        raise typer.BadParameter("several processes cannot share standard output: name a .jsonl file or a folder")
     log_level = logging.WARNING if quiet or supervised else logging.INFO
     loaded = load_or_exit(PROGRAM, topology, debug=debug, log_level=log_level)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 import typer
 from rich.console import Console
@@ -151,6 +152,12 @@ def _check_routes(topology: Topology, crawl: str, exchange: str | None, key: str
             f"exchange {target!r} and key {routing_key!r} lead to {foreign[0]}, a queue of another crawl",
             remedy=f"seed --crawl {topology.queues[foreign[0]].crawl}, or name another exchange or key",
         )
+    groups = {topology.queues[queue].group for queue in reached}
+    if reached and (left := [group for group in topology.groups(crawl) if group not in groups]):
+        raise Unroutable(
+            f"exchange {target!r} and key {routing_key!r} reach no queue of group {left[0]!r}",
+            remedy="seeds belong to every group of their crawl; name an exchange and key that reach them all",
+        )
     if not reached:
         raise Unroutable(
             f"no queue is bound to exchange {target!r} for the key {routing_key!r}",
@@ -196,9 +203,16 @@ def _reject_log(path: Path | None) -> Iterator[Callable[[Rejected], None]]:
         return
     try:
         with path.open("w", encoding="utf-8") as out:
-            yield lambda rejected: print(json.dumps(asdict(rejected)), file=out)
+            yield lambda rejected: _write(path, json.dumps(asdict(rejected)), out)
     except OSError as error:
         raise OutputNotWritable(f"{path}: {error.strerror}", remedy="name a file that can be written") from error
+
+
+def _write(path: Path, line: str, out: TextIO) -> None:
+    try:
+        print(line, file=out)
+    except OSError as error:
+        raise OutputNotWritable(f"{path}: {error.strerror}", remedy="make room, then run it again") from error
 
 
 def _print(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:
@@ -217,7 +231,7 @@ def _print(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:
         print(f"unroutable: {report.unroutable_because}\n  remedy: {remedy}", file=sys.stderr)
     rate = report.lines / report.seconds if report.seconds else 0
     parts = [
-        f"{report.admitted:,} {'would be admitted' if dry_run else 'admitted'}",
+        f"{report.admitted:,} {'valid' if dry_run else 'admitted'}",
         f"{report.duplicate:,} duplicate",
     ]
     parts += [f"{report.rejected:,} rejected"]

@@ -32,7 +32,9 @@ KeyOption = Annotated[
 ]
 DepthOption = Annotated[
     int,
-    typer.Option("--depth", min=0, help="Count the URLs as this many links from a seed (see scope.max_depth)."),
+    typer.Option(
+        "--depth", min=0, max=1_000_000, help="Count the URLs as this many links from a seed (see scope.max_depth)."
+    ),
 ]
 DelayOption = Annotated[
     float | None,

@@ -64,6 +64,8 @@ def show(
 
     Exit codes: 0 shown or complete, 14 not complete in time, 15 nothing was ever seeded (with --wait).
     """
+    if timeout is not None and not wait:
+        raise typer.BadParameter("--timeout is for --wait")
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
 
     async def main() -> int:
@@ -73,8 +75,9 @@ def show(
             if not (wait or watch):
                 _print(console, await read.with_rate(), as_json=as_json)
                 return ExitCode.DONE
-            last = await _follow(read, console, wait=wait, watch=watch and not as_json, timeout_s=timeout)
-            if as_json or not watch:
+            following = {"wait": wait, "watch": watch and not as_json, "watch_json": watch and as_json}
+            last = await _follow(read, console, timeout_s=timeout, **following)
+            if not watch:
                 _print(console, last, as_json=as_json)
         return ExitCode.DONE
 
@@ -118,7 +121,9 @@ async def _reader(topology: Topology, crawls: Sequence[str]) -> AsyncIterator[_R
         yield _Reader(topology, crawls, broker, redis)
 
 
-async def _follow(read: _Reader, console: Console, *, wait: bool, watch: bool, timeout_s: float | None) -> list[Shown]:
+async def _follow(
+    read: _Reader, console: Console, *, wait: bool, watch: bool, watch_json: bool, timeout_s: float | None
+) -> list[Shown]:
     """Look until complete (``wait``) or interrupted; returns the last look."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     with Live(console=console, auto_refresh=False) if watch else nullcontext() as live:
@@ -126,6 +131,8 @@ async def _follow(read: _Reader, console: Console, *, wait: bool, watch: bool, t
             shown = await read()
             if live is not None:
                 live.update(_tables(shown), refresh=True)
+            if watch_json:
+                _print(console, shown, as_json=True)
             if wait and all(group.complete for group, _ in shown):
                 return shown
             if wait and (never := [group for group, _ in shown if group.admitted == 0]):
