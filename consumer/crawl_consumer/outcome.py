@@ -5,7 +5,12 @@ what happened                   outcome                                    the m
 ==============================  =========================================  ==============================
 robots.txt forbids it           ``robots_denied``                          done, nothing was fetched
 robots.txt cannot be had now    none: the URL is still to do               parked, the attempt is not counted
-2xx                             ``ok``                                     done, links admitted
+2xx                             ``ok``                                     done, links admitted; none, or
+                                                                           only filtered ones and
+                                                                           duplicates, are no other row
+2xx, not HTML                   ``ok``                                     done, the spider's to read; the
+                                                                           default one finds no links
+2xx, HTML beyond parsing        ``ok``                                     done, its tree is empty
 301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
 other 3xx                       ``http_<status>``                          done
 408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter;
@@ -21,6 +26,27 @@ its time was over before that   ``expired``                                done,
 
 429 and 503 also act on the host: nobody asks it again before its Retry-After (:func:`pushback_ms`).
 A message is acknowledged only after its successor (the links, the retry, the dead letter) is confirmed.
+
+The other rows are no verdicts on a URL; they are how its delivery is settled, whatever the verdict
+(:mod:`crawl_consumer.crawl`, :mod:`crawl_consumer.settling`, :mod:`crawl_producer.admission`):
+
+==============================  =========================================================================
+what happened                   the delivery
+==============================  =========================================================================
+no URL message of this crawl    acknowledged, once its bytes are a dead letter
+too early                       acknowledged, once its parked copy is confirmed
+URL done already (duplicate)    acknowledged, nothing is fetched
+another consumer has the URL    acknowledged, once its parked copy is confirmed
+links returned (no queue)       not acknowledged; the process ends, the outbox keeps the links
+links nacked (a full queue)     tried again, then acknowledged once its parked copy is confirmed; the
+                                outbox keeps the links, and the page is not fetched again
+a successor returned or nacked  not acknowledged; the process ends
+no confirm in time              published again, a few times if it is links; a second copy finds the URL
+                                done
+connection lost before the ack  not acknowledged: the broker hands it out again, and it is continued
+SIGTERM                         acknowledged, if it ends in time; else handed out again
+SIGKILL                         handed out again, and continued when the dead one's lease is over
+==============================  =========================================================================
 """
 
 from dataclasses import dataclass
