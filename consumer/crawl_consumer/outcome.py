@@ -41,8 +41,8 @@ links returned (no queue)       not acknowledged; the process ends, the outbox k
 links nacked (a full queue)     tried again, then acknowledged once its parked copy is confirmed; the
                                 outbox keeps the links, and the page is not fetched again
 a successor returned or nacked  not acknowledged; the process ends
-no confirm in time              published again, a few times if it is links; a second copy finds the URL
-                                done
+no confirm in time              published again, links a few times before the process ends; the copy of a
+                                URL that is done by then is only acknowledged
 connection lost before the ack  not acknowledged: the broker hands it out again, and it is continued
 SIGTERM                         acknowledged, if it ends in time; else handed out again
 SIGKILL                         handed out again, and continued when the dead one's lease is over

@@ -14,7 +14,7 @@ from crawl_consumer import settling, worker
 from crawl_consumer.response import FailureKind
 from crawl_consumer.spider import Spider
 from crawl_dedup.ledger import ALIVE_TTL_S
-from crawl_producer import admission
+from crawl_producer import admission, names
 from crawl_producer.broker import Outgoing
 from crawl_producer.declarations import Binding
 from crawl_producer.errors import Unroutable
@@ -111,7 +111,7 @@ def test_robots_unreachable_is_parked_and_no_attempt():
 
 def test_too_early_is_parked():
     async def early(world):
-        message = UrlMessage(crawl="c", url=HOME, not_before_ms=time.time_ns() // 1_000_000 + 200)
+        message = UrlMessage(crawl="c", url=HOME, not_before_ms=time.time_ns() // 1_000_000 + 400)
         await world.broker.publish(Outgoing("x", "k", message.encode(), "m"))
 
     assert lived({HOME: html()}, before=early)[1] == ["parked /", "acked /", *ONCE]
@@ -151,6 +151,20 @@ def test_publish_returned_leaves_the_delivery_and_a_binding_lets_it_end():
     assert asyncio.run(main()) == ["link /a", "done /", "acked /", *A]
 
 
+def test_publish_returned_of_a_retry_leaves_the_delivery_too():
+    async def main():
+        async with Watched({HOME: [AWAY, html()]}) as world:
+            await world.seed(HOME)
+            world.broker.server.delete_queue(names.delay_queue(names.FIRST_DELAY_MS))
+            with pytest.raises(Unroutable):
+                await world.told()
+            assert world.trail == ["fetch /", "Unroutable /", "free /"]
+            assert world.waiting == [HOME]
+            return await world.told()
+
+    assert asyncio.run(main()) == ONCE
+
+
 def test_publish_nacked_is_parked_with_its_outbox_and_not_fetched_again(monkeypatch):
     monkeypatch.setattr(admission, "REFUSED_PAUSE_S", 0.001)
     monkeypatch.setattr(settling, "FULL_QUEUE_PARK_MS", 1)
@@ -172,7 +186,6 @@ def test_publish_nacked_is_parked_with_its_outbox_and_not_fetched_again(monkeypa
             id="link",
         ),
         pytest.param([AWAY, html()], ["fetch /", "Unconfirmed /", *TWICE[1:], "acked /"], id="retry"),
-        pytest.param((404, {}, b""), ONCE, id="nothing to publish"),
     ],
 )
 def test_confirm_timeout_publishes_again_and_the_second_copy_does_nothing(page, trail):
