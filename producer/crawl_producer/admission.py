@@ -12,7 +12,7 @@ from itertools import count
 
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
-from crawl_producer.errors import PublishFailed, Unroutable
+from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
 from crawl_producer.message import UrlMessage
 from crawl_producer.routing import Router
 
@@ -142,7 +142,11 @@ class Admission:
             out for envelope, child in distinct.items() for out in _outgoing(child, envelope)
         ]
         for attempt in count(1):
-            if not (waiting := await self._refused(waiting, final=attempt == self._refused_tries)):
+            if not (
+                waiting := await self._refused(
+                    waiting, final=self._refused_tries is not None and attempt >= self._refused_tries
+                )
+            ):
                 return
             await asyncio.sleep(min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S))
 
@@ -150,7 +154,8 @@ class Admission:
         """Publish; returns what may be accepted later, raises what never will be (or all, when final)."""
         failures = await self._broker.publish_all(waiting) if waiting else ()
         failed = [(m, f) for m, f in zip(waiting, failures, strict=True) if f is not None]
-        if hopeless := [f for _, f in failed if final or isinstance(f, Unroutable)]:
+        # What got no confirm is always worth another try: that waits for a connection, or raises that there is none.
+        if hopeless := [f for _, f in failed if isinstance(f, Unroutable) or (final and isinstance(f, PublishRefused))]:
             raise hopeless[0]
         return [message for message, _ in failed]
 
