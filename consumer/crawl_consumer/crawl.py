@@ -19,12 +19,13 @@ from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
 from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, spider_raised
 from crawl_consumer.page import Page
-from crawl_consumer.politeness import Gate, OpenGate, Turn
+from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
 from crawl_consumer.settling import Settler
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
 from crawl_consumer.tally import HostsInWindow, Tally
+from crawl_consumer.turn import Turn
 from crawl_dedup import CrawlError, Fingerprint, Ledger, UrlInvalid, host, join
 from crawl_dedup import Verdict as Begin
 from crawl_producer.admission import Admission, Work
@@ -125,7 +126,8 @@ class Crawl:
             return
         async with self._tools.gate.turn(message, url, crawl_delay_s=may.crawl_delay_s) as turn:
             if turn.park_ms:
-                await self._settler.defer(delivery, message, turn.park_ms, release=url)
+                later = message.model_copy(update={"at_address": turn.at_address})
+                await self._settler.defer(delivery, later, turn.park_ms, release=url)
                 return
             told = await self._fetch(message, turn)
             work = Work(url, "", told.gathered.links, told.gathered.counts)

@@ -16,6 +16,7 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
+from crawl_consumer.addresses import Addresses
 from crawl_consumer.decode import ACCEPT_ENCODING, decode
 from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.resolver import HostsResolver
@@ -76,9 +77,10 @@ class Fetcher:
         self, limits: FetchLimits, *, user_agent: str, connections: int, hosts: Mapping[str, str] | None = None
     ) -> None:
         self._limits = limits
-        self._hosts = hosts or {}
         self._connections = connections
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        self._resolver = HostsResolver(hosts or {})
+        self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -86,7 +88,7 @@ class Fetcher:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
-                resolver=HostsResolver(self._hosts),
+                resolver=self._resolver,
                 ttl_dns_cache=DNS_CACHE_S,
                 dns_cache_max_size=DNS_CACHE_HOSTS,
             ),
@@ -100,6 +102,10 @@ class Fetcher:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._session.close()
+
+    async def address(self, host: str) -> str | None:
+        """What requests to ``host`` have in common with those to its neighbours; see :meth:`Addresses.of`."""
+        return await self._addresses.of(host)
 
     async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
         """GET ``url``, which must be canonical: it is sent as it stands (except for a ``?`` with nothing behind).

@@ -58,7 +58,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 cache = RedisRobots(redis, consumer=f"{consumer} {name}")
                 robots = await stack.enter_async_context(RobotsGate(fetcher, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            gate = _gate(spec.politeness, slots, places, name)
+            gate = _gate(spec.politeness, slots, places, name, fetcher)
             tools = Tools(broker, fetcher, spider, sink, robots, gate)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
@@ -81,8 +81,8 @@ def _ledger_name(queue: str, topology: Topology) -> LedgerName:
     return LedgerName(spec.crawl, spec.group)
 
 
-def _gate(spec: PolitenessSpec, slots: Slots, places: asyncio.Semaphore, name: LedgerName) -> Gate:
-    return PoliteGate(spec, slots, places, name=name) if spec.delay_s else OpenGate()
+def _gate(spec: PolitenessSpec, slots: Slots, places: asyncio.Semaphore, name: LedgerName, fetcher: Fetcher) -> Gate:
+    return PoliteGate(spec, slots, places, name=name, address=fetcher.address) if spec.delay_s else OpenGate()
 
 
 def _stories(settings: ConsumerSettings, topology: Topology) -> int:

@@ -6,38 +6,21 @@ holds no place of those that others fetch in. The slots themselves are agreed on
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Protocol
 
-from crawl_consumer.outcome import pushback_ms
 from crawl_consumer.response import FetchFailure, Response
-from crawl_dedup import FLIGHT_MS, Asked, DedupError, Fingerprint, Go, Hold, LedgerName, Pace, Slots, Ticket, host
+from crawl_consumer.turn import RENEW_S, Asker, PoliteTurn, Turn
+from crawl_dedup import Fingerprint, LedgerName, Pace, Slots, Ticket, host
 from crawl_producer.message import UrlMessage
 from crawl_producer.topology import PolitenessSpec
-
-log = logging.getLogger(__name__)
 
 #: Stories under way for each one that may fetch. One that waits costs some kilobytes, and is held for two seconds
 #: at most; with 32 places a process can keep about 250 hosts busy at a request a second each.
 STORIES_PER_PLACE = 8
-#: A fetch that takes longer renews its place in flight; two renewals fit into its time to live.
-RENEW_S = FLIGHT_MS / 3000
 #: For how many milliseconds a message whose waiting means nothing any more may be held: any number.
 _ANY_MS = float("inf")
-
-
-class Turn(Protocol):
-    """The answer to one URL that wants to be fetched."""
-
-    @property
-    def park_ms(self) -> int:
-        """Come back after so long; 0: it is this URL's turn."""
-
-    async def heard(self, result: Response | FetchFailure) -> None:
-        """The request has ended so."""
 
 
 class Gate(Protocol):
@@ -65,6 +48,7 @@ class OpenGate:
     """For a crawl without politeness: every moment is right, and Redis is asked nothing."""
 
     park_ms = 0
+    at_address = False
 
     async def heard(self, result: Response | FetchFailure) -> None:
         """Nobody cares."""
@@ -92,6 +76,7 @@ class PoliteGate:
         slots: shared by all consumers of all crawls.
         places: of this process, in which pages are fetched and read.
         name: the crawl and group; keeps tickets of different ones apart.
+        address: of a host's server, for crawls with an ``ip_delay_s``; it answers None when there is none.
         renew_s: how often a request in flight says so.
     """
 
@@ -102,12 +87,14 @@ class PoliteGate:
         places: asyncio.Semaphore,
         *,
         name: LedgerName,
+        address: Callable[[str], Awaitable[str | None]] | None = None,
         renew_s: float = RENEW_S,
     ) -> None:
         self._spec = spec
         self._slots = slots
         self._places = places
         self._name = name
+        self._address = address
         self._renew_s = renew_s
 
     def hold_ms(self, message: UrlMessage) -> float:
@@ -118,10 +105,12 @@ class PoliteGate:
     async def turn(self, message: UrlMessage, url: Fingerprint, *, crawl_delay_s: float = 0.0) -> AsyncIterator[Turn]:
         """See :meth:`Gate.turn`."""
         ticket = Ticket(f"{self._name} {url} {message.attempt}")
-        turn = _Turn(self._slots, host(message.url), ticket, self._pace(crawl_delay_s), self._renew_s)
+        name, pace = host(message.url), self._pace(crawl_delay_s)
+        asker = Asker(self._slots, name, ticket, pace, returned=message.deferrals > 0)
+        turn = PoliteTurn(asker, await self._neighbour(name, ticket, returned=message.at_address), self._renew_s)
         try:
             await asyncio.sleep(message.early_ms() / 1000)
-            if await turn.come(self._places, returned=message.deferrals > 0):
+            if await turn.come(self._places):
                 try:
                     yield turn
                 finally:
@@ -130,6 +119,16 @@ class PoliteGate:
                 yield turn
         finally:
             await turn.close()
+
+    async def _neighbour(self, name: str, ticket: Ticket, *, returned: bool) -> Asker | None:
+        """Who asks for the turn of the server's address, where addresses matter and this one is known."""
+        spec = self._spec
+        if spec.ip_delay_s is None or self._address is None:
+            return None
+        if (address := await self._address(name)) is None:
+            return None
+        pace = Pace(delay_ms=round(spec.ip_delay_s * 1000), hold_ms=round(spec.hold_s * 1000))
+        return Asker(self._slots, f"ip:{address}", ticket, pace, returned=returned)
 
     def _pace(self, crawl_delay_s: float) -> Pace:
         spec = self._spec
@@ -140,85 +139,3 @@ class PoliteGate:
             in_flight=spec.max_in_flight_per_host,
             hold_ms=round(spec.hold_s * 1000),
         )
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One ticket on its way: asking, in flight, settled."""
-
-    slots: Slots
-    host: str
-    ticket: Ticket
-    pace: Pace
-    renew_s: float
-    park_ms: int = 0
-    _owns: bool = False  #: whether Redis holds something for the ticket that must be given back
-    _renewal: asyncio.TimerHandle | None = None
-    _renewing: asyncio.Task[None] | None = None
-
-    async def come(self, places: asyncio.Semaphore, *, returned: bool) -> bool:
-        """Hold until it is our turn, and then take a place; False: ``park_ms`` says when to come back."""
-        self._owns = True
-        while True:
-            # The place comes first: who has been told to go and then waited for it would keep his host waiting.
-            await places.acquire()
-            going = False
-            try:
-                answer = await self.slots.reserve(self.host, self.ticket, self.pace, returned=returned)
-                going = isinstance(answer, Go)
-            finally:
-                if not going:
-                    places.release()
-            match answer:
-                case Go():
-                    self._renewal = asyncio.get_running_loop().call_later(self.renew_s, self._renew)
-                    return True
-                case Hold(wait_ms):
-                    pass
-                case _ if answer.wait_ms > self.pace.hold_ms:
-                    self.park_ms, self._owns = answer.wait_ms, False
-                    return False
-                case _:
-                    wait_ms, returned = answer.wait_ms, True
-            await asyncio.sleep(wait_ms / 1000)
-
-    async def heard(self, result: Response | FetchFailure) -> None:
-        """See :meth:`Turn.heard`."""
-        self._stop_renewing()
-        latency_ms = result.answered_after_ms if isinstance(result, Response) else result.elapsed_ms
-        asked = Asked(
-            since_answer_ms=int(result.elapsed_ms - latency_ms),
-            latency_ms=round(latency_ms),
-            clean=isinstance(result, Response) and result.status < 400,
-            pushback_ms=pushback_ms(result),
-        )
-        if asked.pushback_ms is not None:
-            log.info("%s pushes back; all consumers leave it alone", self.host)
-        await self.slots.settle(self.host, self.ticket, asked)
-        self._owns = False
-
-    async def close(self) -> None:
-        """Give back what was reserved and not used."""
-        self._stop_renewing()
-        if self._owns:
-            try:
-                await self.slots.give_back(self.host, self.ticket)
-            except DedupError as error:
-                log.info("a slot of %s is not given back: %s; it expires", self.host, error)
-
-    def _renew(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._renewing = loop.create_task(self._keep_in_flight())
-        self._renewal = loop.call_later(self.renew_s, self._renew)
-
-    async def _keep_in_flight(self) -> None:
-        try:
-            await self.slots.reserve(self.host, self.ticket, self.pace)
-        except DedupError as error:
-            log.warning("the request in flight to %s is not renewed: %s", self.host, error)
-
-    def _stop_renewing(self) -> None:
-        if self._renewal is not None:
-            self._renewal.cancel()
-        if self._renewing is not None:
-            self._renewing.cancel()

@@ -42,6 +42,7 @@ def retried(delivery: Delivery, message: UrlMessage, *, reason: str, status: int
             "reason": _legible(reason, 200),
             "status": status,
             "deferrals": 0,
+            "at_address": False,
             "not_before_ms": _now_ms() + int(delay_s * 1000),
         }
     )

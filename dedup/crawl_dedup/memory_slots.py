@@ -83,7 +83,7 @@ class _Host:
         self.next = slot + rhythm.step
         return slot
 
-    def turn(self, ticket: Ticket, pace: Pace, now: int, *, returned: bool) -> Reserved:
+    def turn(self, ticket: Ticket, pace: Pace, now: int, *, returned: bool, look: bool) -> Reserved:
         """Whether it is this ticket's turn, which is not in flight."""
         rhythm = self.rhythm(pace)
         slot = self.line.get(ticket)
@@ -96,7 +96,8 @@ class _Host:
         if opens <= now and len(self.flight) >= pace.in_flight:
             opens = now + min(max(int(self.latency / 2), rules.POLL_AT_LEAST_MS), rules.POLL_AT_MOST_MS)
         if opens <= now:
-            return self.go(ticket, rhythm, now)
+            self.line[ticket] = slot
+            return GO if look else self.go(ticket, rhythm, now)
         if opens - now > pace.hold_ms or now - slot > pace.hold_ms:
             self.line.pop(ticket, None)
             return self.park(ticket, rhythm, now)
@@ -147,14 +148,16 @@ class MemorySlots:
     def __repr__(self) -> str:
         return f"<MemorySlots {len(self._hosts)} hosts>"
 
-    async def reserve(self, host: str, ticket: Ticket, pace: Pace, *, returned: bool = False) -> Reserved:
+    async def reserve(
+        self, host: str, ticket: Ticket, pace: Pace, *, returned: bool = False, look: bool = False
+    ) -> Reserved:
         """See :meth:`crawl_dedup.slots.Slots.reserve`."""
         known, now = self._host(host)
         if ticket in known.flight:
             known.flight[ticket] = now + rules.FLIGHT_MS
             return GO
         known.purge(now)
-        return known.turn(ticket, pace, now, returned=returned)
+        return known.turn(ticket, pace, now, returned=returned, look=look)
 
     async def give_back(self, host: str, ticket: Ticket) -> None:
         """See :meth:`crawl_dedup.slots.Slots.give_back`."""

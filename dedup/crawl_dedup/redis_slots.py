@@ -20,11 +20,13 @@ class RedisSlots:
     def __repr__(self) -> str:
         return f"<RedisSlots at {self._redis.address}>"
 
-    async def reserve(self, host: str, ticket: Ticket, pace: Pace, *, returned: bool = False) -> Reserved:
+    async def reserve(
+        self, host: str, ticket: Ticket, pace: Pace, *, returned: bool = False, look: bool = False
+    ) -> Reserved:
         """See :meth:`crawl_dedup.slots.Slots.reserve`."""
         answer = await self._redis.call(
             "FCALL", "slots1_reserve", 1, redis_names.host(host), ticket,
-            pace.delay_ms, str(pace.latency_factor), pace.in_flight, pace.hold_ms, int(returned),
+            pace.delay_ms, str(pace.latency_factor), pace.in_flight, pace.hold_ms, int(returned), int(look),
         )  # fmt: skip
         match answer[0]:
             case b"go":

@@ -117,7 +117,7 @@ local function hold(host, ticket, pace, slot, opens)
   return {'hold', opens - host.now}
 end
 
-local function turn(host, ticket, pace, returned)
+local function turn(host, ticket, pace, returned, look)
   rhythm(host, pace)
   local line, flight = host.key .. ':line', host.key .. ':flight'
   redis.call('ZREMRANGEBYSCORE', line, '-inf', host.now - ABANDONED_MS)
@@ -133,6 +133,10 @@ local function turn(host, ticket, pace, returned)
     local poll = math.min(math.max(math.floor(host.latency / 2), POLL_AT_LEAST_MS), POLL_AT_MOST_MS)
     return hold(host, ticket, pace, slot, host.now + poll)
   end
+  if look then
+    remember(host, ':line', ticket, slot)
+    return {'go'}
+  end
   redis.call('ZREM', line, ticket)
   remember(host, ':flight', ticket, host.now + FLIGHT_MS)
   host.last = math.max(host.now, math.min(host.last + pace.delay, host.now + EARLY_MS))
@@ -140,7 +144,8 @@ local function turn(host, ticket, pace, returned)
   return {'go'}
 end
 
--- args: ticket, delay_ms, latency factor, places in flight, hold_ms, 1 if it was parked and has returned
+-- args: ticket, delay_ms, latency factor, places in flight, hold_ms, 1 if it was parked and has returned, 1 if it
+-- only looks
 local function reserve(keys, args)
   local host, ticket = read(keys[1]), args[1]
   local pace = {
@@ -150,7 +155,7 @@ local function reserve(keys, args)
     remember(host, ':flight', ticket, host.now + FLIGHT_MS)
     return {'go'}
   end
-  local answer = turn(host, ticket, pace, args[6] == '1')
+  local answer = turn(host, ticket, pace, args[6] == '1', args[7] == '1')
   write(host)
   return answer
 end

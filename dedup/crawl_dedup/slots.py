@@ -122,7 +122,9 @@ class Asked:
 class Slots(Protocol):
     """The slots of all hosts. Every method may raise LedgerUnavailable or LedgerRefused."""
 
-    async def reserve(self, host: str, ticket: Ticket, pace: Pace, *, returned: bool = False) -> Reserved:
+    async def reserve(
+        self, host: str, ticket: Ticket, pace: Pace, *, returned: bool = False, look: bool = False
+    ) -> Reserved:
         """Ask whether it is this ticket's turn; see the module. While it is in flight, this renews its place.
 
         Args:
@@ -130,6 +132,8 @@ class Slots(Protocol):
             ticket: who asks.
             pace: the asker's rules; askers of one host may have different ones.
             returned: the ticket was parked here before, and its time has come.
+            look: Go would be too soon, because the ticket needs another key's as well: when its turn is now, the
+                answer is Go, but it only keeps its slot, and goes when it reserves without this.
         """
 
     async def give_back(self, host: str, ticket: Ticket) -> None:

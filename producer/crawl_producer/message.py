@@ -35,6 +35,7 @@ class UrlMessage(BaseModel):
         redirects: redirects followed since the last link.
         first_seen_ms: Unix time of admission, milliseconds.
         deferrals: times it was parked until its host's turn; above 0, it stands in that host's row already.
+        at_address: it was parked for its server's address, in whose row it stands, and not in its host's.
         not_before_ms: Unix time before which it must not be fetched, milliseconds; None: at once.
         expires_ms: Unix time from which on it is not worth fetching any more, milliseconds; None: never. Set for
             seeds (``crawl-seed --expires``), kept by their retries and redirects, not inherited by links.
@@ -54,6 +55,7 @@ class UrlMessage(BaseModel):
     redirects: Annotated[int, Field(ge=0, le=1_000)] = 0
     first_seen_ms: Annotated[int, Field(ge=0, le=1 << 53)] = 0
     deferrals: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    at_address: bool = False
     not_before_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     expires_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None

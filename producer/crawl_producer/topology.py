@@ -169,6 +169,8 @@ class PolitenessSpec(Frozen):
     #: from a host's answer to the next request, at least; 0: as fast as it goes, and nothing below matters
     delay_s: float = Field(default=1.0, ge=0, le=86_400)
     max_in_flight_per_host: int = Field(default=1, ge=1, le=100)
+    #: from a server address's answer to its next request, whatever its hosts are called; None: addresses do not matter
+    ip_delay_s: float | None = Field(default=None, gt=0, le=86_400)
     latency_factor: float = Field(default=2.0, ge=0, le=100)  #: a host's smoothed latency times this is a delay too
     crawl_delay_cap_s: float = Field(default=120, ge=0, le=86_400)  #: a robots.txt that asks for more gets this
     hold_s: float = Field(default=2.0, gt=0, le=30)  #: shorter waits are held in the consumer, longer ones parked

@@ -48,8 +48,8 @@ def ticket(n):
     return Ticket(f"t{n}")
 
 
-async def ask(world, n, pace=PACE, *, host=HOST, returned=False):
-    return await world.slots.reserve(host, ticket(n), pace, returned=returned)
+async def ask(world, n, pace=PACE, *, host=HOST, returned=False, look=False):
+    return await world.slots.reserve(host, ticket(n), pace, returned=returned, look=look)
 
 
 async def ended(world, n, *, host=HOST, since_answer_ms=0, latency_ms=0, clean=True, pushback_ms=None):
@@ -424,3 +424,43 @@ async def test_two_crawls_with_different_delays_share_a_host(world):
     await asked(world, 1, slow)
     await ask(world, 2, slow)
     assert (await ask(world, 3, quick)).wait_ms > 1500
+
+
+# looking, for who needs two keys
+
+
+@in_a_world
+async def test_who_looks_is_told_go_and_has_no_place_in_flight(world):
+    assert await ask(world, 1, look=True) == Go()
+    assert await ask(world, 1, look=True) == Go()
+    assert (await ask(world, 2)).wait_ms == about(1000)
+    await world.passes(0.4)
+    assert await ask(world, 1) == Go()
+    assert isinstance(await ask(world, 2), Hold)
+    await ended(world, 1)
+    assert (await ask(world, 2)).wait_ms == about(1000)
+
+
+@in_a_world
+async def test_the_delay_begins_with_the_request_and_not_with_the_look(world):
+    await ask(world, 1, look=True)
+    await ask(world, 2)
+    await world.passes(1.5)
+    await asked(world, 1)
+    assert (await ask(world, 2)).wait_ms == about(1000)
+
+
+@in_a_world
+async def test_who_has_only_looked_keeps_nobody_from_his_own_slot(world):
+    await ask(world, 1, look=True)
+    assert (await ask(world, 2)).wait_ms == about(1000)
+    await world.passes(1)
+    assert await ask(world, 2) == Go()
+    assert isinstance(await ask(world, 1), Hold)
+
+
+@in_a_world
+async def test_who_has_looked_and_gives_back_leaves_the_host_as_it_was(world):
+    await ask(world, 1, look=True)
+    await world.slots.give_back(HOST, ticket(1))
+    assert await ask(world, 2) == Go()

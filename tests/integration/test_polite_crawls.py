@@ -6,6 +6,7 @@ Figures for larger webs: ``make bench-politeness``.
 import asyncio
 import os
 import signal
+from itertools import pairwise
 
 import pytest
 
@@ -130,3 +131,19 @@ def test_without_politeness_redis_is_asked_nothing_more_for_a_page(
     if not delay_s:
         assert calls <= pages * calls_a_page + 20
     assert (keys > 0) == (hosts > 0)
+
+
+def test_hosts_that_share_an_address_share_its_delay_on_every_consumer(environment, tmp_path):
+    with ManyHosts(6) as web:
+        own = web.hosts["h5.test"]
+        web.hosts_file.write_text("".join(f"{own if n == 5 else '127.0.0.1'} h{n}.test\n" for n in range(6)))
+        crawl = PoliteCrawl(web, environment, tmp_path, delay_s=0.3, ip_delay_s=0.2, hold_s=0.5)
+        crawl.seed(interleaved(web, list(web.hosts), 8))
+        crawl.run(3)
+        pages = [r for r in web.requests() if r.path != "/robots.txt"]
+    assert_polite(pages, 0.3)
+    shared = sorted(r.start_s for r in pages if r.host != "h5.test")
+    assert len(shared) == 40
+    assert len(pages) == 48
+    assert min(b - a for a, b in pairwise(shared)) >= 0.2 - TOLERANCE_S
+    print(f"{39 * 0.2 / (shared[-1] - shared[0]):.2f} of the address's moments used")

@@ -14,8 +14,8 @@ URL = "https://example.org/a"
 def test_a_message_survives_encoding():
     message = UrlMessage(
         crawl="docs", url=URL, depth=3, root="example.org", parent="https://example.org/", attempt=2,
-        redirects=1, first_seen_ms=1_700_000_000_000, not_before_ms=1_700_000_001_000, deferrals=3, reason="timeout",
-        status=503,
+        redirects=1, first_seen_ms=1_700_000_000_000, not_before_ms=1_700_000_001_000, deferrals=3,
+        at_address=True, reason="timeout", status=503,
     )  # fmt: skip
     assert UrlMessage.decode(message.encode()) == message
 

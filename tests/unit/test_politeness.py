@@ -22,9 +22,9 @@ class Slots(MemorySlots):
         super().__init__()
         self.reserved, self.settled, self.given_back = [], [], []
 
-    async def reserve(self, host, ticket, pace, *, returned=False):
+    async def reserve(self, host, ticket, pace, *, returned=False, look=False):
         self.reserved.append((host, ticket, pace, returned))
-        return await super().reserve(host, ticket, pace, returned=returned)
+        return await super().reserve(host, ticket, pace, returned=returned, look=look)
 
     async def settle(self, host, ticket, asked):
         self.settled.append(asked)
@@ -203,7 +203,7 @@ def test_a_long_fetch_says_that_it_still_waits():
 
 def test_without_redis_nobody_goes_and_no_place_is_lost():
     class Gone(Slots):
-        async def reserve(self, host, ticket, pace, *, returned=False):
+        async def reserve(self, host, ticket, pace, *, returned=False, look=False):
             raise LedgerUnavailable("gone")
 
         async def give_back(self, host, ticket):

@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from contextlib import nullcontext
+from itertools import pairwise
 
 import pytest
 
@@ -93,6 +94,11 @@ def topology(**crawl):
     )
 
 
+async def one_server(host):
+    """The address of every host."""
+    return "203.0.113.7"
+
+
 class World:
     """A broker, a ledger and a web; consumers come and go."""
 
@@ -147,7 +153,8 @@ class World:
     def politeness(self, spec, concurrency):
         if self.slots is None:
             return OpenGate()
-        return PoliteGate(spec.politeness, self.slots, asyncio.Semaphore(concurrency), name=LedgerName("c"))
+        places = asyncio.Semaphore(concurrency)
+        return PoliteGate(spec.politeness, self.slots, places, name=LedgerName("c"), address=one_server)
 
     async def progress(self):
         return await self.ledger("reader").progress()
@@ -544,6 +551,16 @@ def test_urls_of_a_patient_host_stand_in_nobodys_way():
     )
     assert books.outcomes == {"http_404": 20}
     assert set(world.web.fetched[:11]) == {slow[0], *others}
+
+
+def test_hosts_on_one_address_are_crawled_to_the_end_at_its_delay():
+    urls = [f"https://{host}.example/{n}" for n in range(2) for host in range(10)]
+    politeness = {"delay_s": 0.05, "ip_delay_s": 0.1, "hold_s": 0.3}
+    world, books, _ = crawled({}, *urls, politeness=politeness, scope={"any_host": True})
+    assert books.outcomes == {"http_404": 20}
+    assert Counter(world.web.fetched) == dict.fromkeys(urls, 1)
+    assert min(b - a for a, b in pairwise(sorted(world.web.at))) >= 0.09
+    assert world.tally.deferred > 0
 
 
 def test_a_host_that_pushes_back_is_left_alone_and_nothing_is_lost():
