@@ -169,6 +169,12 @@ local function finish(keys, args)
   return {'finished'}
 end
 
+-- args: parent, child … The outbox stays, even empty, until finish.
+local function confirmed(keys, args)
+  for i = 2, #args do redis.call('HDEL', keys[1] .. 'out:' .. args[1], args[i]) end
+  return {'confirmed'}
+end
+
 -- args: url, consumer
 local function release(keys, args)
   local lease = keys[1] .. 'lease:' .. args[1]
@@ -253,6 +259,7 @@ end
 redis.register_function{function_name = 'ledger1_begin', callback = begin}
 redis.register_function{function_name = 'ledger1_commit', callback = commit}
 redis.register_function{function_name = 'ledger1_finish', callback = finish, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ledger1_confirmed', callback = confirmed, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_release', callback = release, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_reopen', callback = reopen}
 redis.register_function{function_name = 'ledger1_give_up', callback = give_up, flags = {'allow-oom'}}

@@ -151,6 +151,9 @@ class Ledger(Protocol):
         Returns False when there is neither an outbox nor a done mark: Redis lost the commit, begin again.
         """
 
+    async def confirmed(self, parent: Fingerprint, children: Sequence[Fingerprint]) -> None:
+        """Take messages that the broker has out of the outbox, when others of it could not be published yet."""
+
     async def release(self, url: Fingerprint) -> None:
         """Drop my lease without an end: the URL was parked, is retried later, or goes back to the broker."""
 

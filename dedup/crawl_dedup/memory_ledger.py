@@ -197,6 +197,12 @@ class MemoryLedger:
             return True
         return is_synthetic(parent) or parent in books.done
 
+    async def confirmed(self, parent: Fingerprint, children: Sequence[Fingerprint]) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.confirmed`."""
+        if kept := self._books.outboxes.get(parent):
+            for child in children:
+                kept.messages.pop(child, None)
+
     async def release(self, url: Fingerprint) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
         lease = self._books.leases.get(url)

@@ -137,6 +137,10 @@ class RedisLedger:
         answer = await self._redis.call("FCALL", "ledger1_finish", 1, self._books, parent)
         return bool(answer[0] == b"finished")
 
+    async def confirmed(self, parent: Fingerprint, children: Sequence[Fingerprint]) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.confirmed`."""
+        await self._redis.call("FCALL", "ledger1_confirmed", 1, self._books, parent, *children)
+
     async def release(self, url: Fingerprint) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
         await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer)

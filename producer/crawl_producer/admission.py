@@ -95,7 +95,7 @@ class Admission:
                 *(ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers)
             )
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
-            await self._publish([message for _, outbox in open_ones for message in outbox.messages])
+            await self._publish(open_ones)
             finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
             if all(finished):
                 return max((_admitted(committed, work) for committed in commits), key=lambda a: a.admitted)
@@ -122,7 +122,7 @@ class Admission:
         return swept
 
     async def _resume(self, ledger: Ledger, outbox: Outbox) -> bool:
-        await self._publish(outbox.messages)
+        await self._publish([(ledger, outbox)])
         return await ledger.finish(outbox.parent)
 
     def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
@@ -135,29 +135,44 @@ class Admission:
         words = [word.encode() for route in routes for word in route]
         return _SEPARATOR.join((*words, link.encode()))
 
-    async def _publish(self, messages: Iterable[tuple[Fingerprint, EncodedMessage]]) -> None:
-        # Groups that share an exchange commit the same envelope: one publication reaches both.
-        distinct = {envelope: child for child, envelope in messages}
-        waiting: Sequence[Outgoing] = [
-            out for envelope, child in distinct.items() for out in _outgoing(child, envelope)
-        ]
+    async def _publish(self, outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:
+        """Publish every message; those of groups that share an exchange are the same, and one reaches both."""
+        known_as = {envelope: child for _, outbox in outboxes for child, envelope in outbox.messages}
+        waiting = [message for envelope, child in known_as.items() for message in _outgoing(child, envelope)]
         for attempt in count(1):
-            if not (
-                waiting := await self._refused(
-                    waiting, final=self._refused_tries is not None and attempt >= self._refused_tries
-                )
-            ):
+            failed = await self._failed(waiting)
+            if not failed:
                 return
+            waiting = [message for message, _ in failed]
+            if (hopeless := self._hopeless(failed, attempt)) is not None:
+                left = {message.message_id for message in waiting}
+                await _keep_only([c for c in known_as.items() if c[1] in left], outboxes)
+                raise hopeless
             await asyncio.sleep(min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S))
 
-    async def _refused(self, waiting: Sequence[Outgoing], *, final: bool) -> Sequence[Outgoing]:
-        """Publish; returns what may be accepted later, raises what never will be (or all, when final)."""
-        failures = await self._broker.publish_all(waiting) if waiting else ()
-        failed = [(m, f) for m, f in zip(waiting, failures, strict=True) if f is not None]
-        # What got no confirm is always worth another try: that waits for a connection, or raises that there is none.
-        if hopeless := [f for _, f in failed if isinstance(f, Unroutable) or (final and isinstance(f, PublishRefused))]:
-            raise hopeless[0]
-        return [message for message, _ in failed]
+    async def _failed(self, messages: Sequence[Outgoing]) -> list[tuple[Outgoing, PublishFailed]]:
+        failures = await self._broker.publish_all(messages) if messages else ()
+        return [(m, f) for m, f in zip(messages, failures, strict=True) if f is not None]
+
+    def _hopeless(self, failed: Sequence[tuple[Outgoing, PublishFailed]], attempt: int) -> PublishFailed | None:
+        """The failure that another try cannot mend. What got no confirm is always worth one: that waits for a
+        connection, or raises that there is none.
+        """
+        final = self._refused_tries is not None and attempt >= self._refused_tries
+        return next(
+            (f for _, f in failed if isinstance(f, Unroutable) or (final and isinstance(f, PublishRefused))), None
+        )
+
+
+async def _keep_only(
+    left: Iterable[tuple[EncodedMessage, Fingerprint]], outboxes: Sequence[tuple[Ledger, Outbox]]
+) -> None:
+    """Let the ledgers forget what the broker has, so that the next try gets further and not the same again."""
+    waiting = {envelope for envelope, _ in left}
+    for ledger, outbox in outboxes:
+        confirmed = [child for child, envelope in outbox.messages if envelope not in waiting]
+        if confirmed:
+            await ledger.confirmed(outbox.parent, confirmed)
 
 
 def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:

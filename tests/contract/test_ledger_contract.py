@@ -176,6 +176,24 @@ async def test_new_links_are_admitted_and_kept_until_they_are_published(world):
 
 
 @in_a_world
+async def test_what_the_broker_has_leaves_the_outbox_and_the_rest_is_still_owed(world):
+    a = await living(world, "a")
+    [page] = urls(a, "page")
+    found = links(a, "x", "y", "z")
+    await a.begin(page)
+    await a.commit(Commit(page, "ok", found))
+    for _ in range(2):
+        await a.confirmed(page, [found[0][0], found[2][0]])
+        assert (await a.begin(page)).outbox == Outbox(page, "ok", (found[1],))
+    await a.confirmed(page, [found[1][0]])
+    assert (await a.begin(page)).outbox == Outbox(page, "ok", ())
+    assert (await a.progress()).outboxes == 1
+    assert await a.finish(page)
+    await a.confirmed(page, [found[1][0]])
+    assert (await a.progress()).outboxes == 0
+
+
+@in_a_world
 async def test_the_first_commit_wins_and_a_repeated_one_returns_what_it_left(world):
     a, b = await living(world, "a"), await living(world, "b")
     [page] = urls(a, "page")
