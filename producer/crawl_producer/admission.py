@@ -155,8 +155,9 @@ class Admission:
         return [(m, f) for m, f in zip(messages, failures, strict=True) if f is not None]
 
     def _hopeless(self, failed: Sequence[tuple[Outgoing, PublishFailed]], attempt: int) -> PublishFailed | None:
-        """The failure that another try cannot mend. What got no confirm is always worth one: that waits for a
-        connection, or raises that there is none.
+        """The failure that another try cannot mend.
+
+        What got no confirm is always worth one: that waits for a connection, or raises that there is none.
         """
         final = self._refused_tries is not None and attempt >= self._refused_tries
         return next(
