@@ -6,7 +6,7 @@ message in the parent's outbox until RabbitMQ has confirmed all of them (see cra
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -146,7 +146,7 @@ class Admission:
             waiting = [message for message, _ in failed]
             if (hopeless := self._hopeless(failed, attempt)) is not None:
                 left = {message.message_id for message in waiting}
-                await _keep_only([c for c in known_as.items() if c[1] in left], outboxes)
+                await _keep_only({envelope for envelope, child in known_as.items() if child in left}, outboxes)
                 raise hopeless
             await asyncio.sleep(min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S))
 
@@ -165,11 +165,8 @@ class Admission:
         )
 
 
-async def _keep_only(
-    left: Iterable[tuple[EncodedMessage, Fingerprint]], outboxes: Sequence[tuple[Ledger, Outbox]]
-) -> None:
+async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:
     """Let the ledgers forget what the broker has, so that the next try gets further and not the same again."""
-    waiting = {envelope for envelope, _ in left}
     for ledger, outbox in outboxes:
         confirmed = [child for child, envelope in outbox.messages if envelope not in waiting]
         if confirmed:

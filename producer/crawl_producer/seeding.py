@@ -120,13 +120,13 @@ class Seeding:
         self._on_rejected(rejected)
 
     async def _admit(self, urls: list[str], window: asyncio.Semaphore) -> None:
-        work = self._work(distinct := dict.fromkeys(urls))
+        distinct = dict.fromkeys(urls)
         self.report.duplicate += len(urls) - len(distinct)
         try:
             if self._admission is None:
                 self.report.admitted += len(distinct)
             else:
-                self.report.add(await self._admission.admit(work, seed=True))
+                self.report.add(await self._admission.admit(self._work(distinct), seed=True))
         except Unroutable as error:
             # They stay in the outbox: whoever seeds or sweeps once there is a queue publishes them.
             self.report.unroutable += len(distinct)

@@ -1,7 +1,6 @@
 """What every ledger promises, tried on both: in memory and in Redis."""
 
 import asyncio
-import inspect
 from collections import Counter
 from functools import partial
 
@@ -10,6 +9,7 @@ import pytest
 from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerName, Outbox, Progress, Verdict
 from crawl_dedup.ledger import REOPENED_TTL_S
 from ledger_worlds import NAME, memory_world, redis_world
+from stories import in_a_world
 
 #: Longer than an outbox belongs to its committer alone.
 GRACE_OVER_S = 11.0
@@ -20,23 +20,6 @@ def new_world(request):
     if request.param == "memory":
         return memory_world
     return partial(redis_world, request.getfixturevalue("fresh_redis"))
-
-
-def in_a_world(story):
-    """Make a test of an async function that takes a world (and perhaps more parameters of the test)."""
-
-    def test(new_world, **parameters):
-        async def play():
-            async with new_world() as world:
-                await story(world, **parameters)
-
-        asyncio.run(play())
-
-    _, *others = inspect.signature(story).parameters.values()
-    world = inspect.Parameter("new_world", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    test.__signature__ = inspect.Signature([world, *others])
-    test.__name__ = story.__name__
-    return test
 
 
 async def living(world, consumer: str, name: LedgerName = NAME) -> Ledger:

@@ -1,13 +1,12 @@
 """What host slots promise, tried on both: in memory and in Redis."""
 
-import asyncio
-import inspect
 from functools import partial
 
 import pytest
 
 from crawl_dedup import FLIGHT_MS, Asked, Go, Hold, Pace, Park, Ticket
 from slot_worlds import memory_slot_world, redis_slot_world
+from stories import in_a_world
 
 HOST = "example.org"
 #: One second between requests, one at a time, and two seconds may be held.
@@ -20,23 +19,6 @@ def new_world(request):
     if request.param == "memory":
         return memory_slot_world
     return partial(redis_slot_world, request.getfixturevalue("fresh_redis"))
-
-
-def in_a_world(story):
-    """Make a test of an async function that takes a world (and perhaps more parameters of the test)."""
-
-    def test(new_world, **parameters):
-        async def play():
-            async with new_world() as world:
-                await story(world, **parameters)
-
-        asyncio.run(play())
-
-    _, *others = inspect.signature(story).parameters.values()
-    world = inspect.Parameter("new_world", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    test.__signature__ = inspect.Signature([world, *others])
-    test.__name__ = story.__name__
-    return test
 
 
 def about(expected_ms):
