@@ -449,6 +449,15 @@ async def test_a_crawl_is_complete_when_it_has_begun_and_nothing_is_open(world):
 
 
 @in_a_world
+async def test_a_crawl_is_not_complete_while_its_seeding_is_not_finished(world):
+    seeder, a = await living(world, "seeder"), await living(world, "a")
+    await seeder.commit(Commit(seeder.seed_parent(b"batch"), "seeded", links(seeder, "only")))
+    await a.commit(Commit(urls(a, "only")[0], "ok"))
+    progress = await a.progress()
+    assert (progress.open, progress.outboxes, progress.complete) == (0, 1, False)
+
+
+@in_a_world
 async def test_two_groups_each_have_a_memory_of_their_own(world):
     archive = await living(world, "a", LedgerName("mirror", "archive"))
     linkcheck = await living(world, "a", LedgerName("mirror", "linkcheck"))

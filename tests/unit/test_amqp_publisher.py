@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from pika import spec
+from pika import BasicProperties, spec
 
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.publisher import RENEW_S, Publisher
 from crawl_producer.broker import Outgoing
-from crawl_producer.errors import BrokerUnreachable, PublishRefused, Unconfirmed
+from crawl_producer.errors import BrokerUnreachable, PublishRefused, Unconfirmed, Unroutable
 from polling import until
 
 
@@ -19,7 +19,7 @@ class Raw:
         self.sent = []
 
     def add_on_return_callback(self, callback):
-        pass
+        self.on_return = callback
 
     def confirm_delivery(self):
         pass
@@ -46,6 +46,11 @@ class FakeChannel:
     def confirm(self, *tags, nack=False):
         for tag in tags:
             self.on_confirm(Said(spec.Basic.Nack(tag) if nack else spec.Basic.Ack(tag)))
+
+    def give_back(self, name):
+        """As the broker does with a mandatory message that no queue wants, before it confirms it."""
+        method = spec.Basic.Return(312, "NO_ROUTE", "x", "k")
+        self.raw.on_return(self, method, BasicProperties(message_id=name), b"")
 
     def abandon(self):
         self.abandoned += 1
@@ -134,6 +139,32 @@ def test_after_a_refusal_an_old_channel_is_replaced_once_nothing_is_in_flight():
         assert [type(fate) for fate in fates] == [PublishRefused] + [type(None)] * 3
 
     play(act, window=2)
+
+
+def test_a_batch_ends_with_its_last_confirm_and_what_came_back_is_unroutable():
+    async def act(publisher, link):
+        batch = publishing(publisher, *"123")
+        await settle_down()
+        (channel,) = link.channels
+        channel.give_back("2")
+        channel.confirm(1, 2)
+        await settle_down()
+        assert not batch.done()
+        channel.confirm(3)
+        assert [type(fate) for fate in await batch] == [type(None), Unroutable, type(None)]
+
+    play(act)
+
+
+def test_what_was_in_flight_on_a_lost_channel_is_not_known_to_be_confirmed():
+    async def act(publisher, link):
+        batch = publishing(publisher, *"12")
+        await settle_down()
+        link.channels[0].confirm(1)
+        link.channels[0].closed.set_result(Closed(0, "reset", lost=True))
+        assert [type(fate) for fate in await batch] == [type(None), Unconfirmed]
+
+    play(act)
 
 
 def test_a_young_channel_is_not_replaced_for_every_refusal():
