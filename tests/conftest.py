@@ -17,7 +17,9 @@ from crawl_dev import PrivateServers, RabbitCluster, RabbitInstallation, RedisSe
 #: Fixtures that start a server; tests that use one are marked: ``pytest -m 'not servers'`` leaves them out.
 _SERVER_FIXTURES = {"rabbit", "cluster", "redis_server"}
 #: What is true only of the RabbitMQ of another system, which make test-rabbitmq4 starts; it takes Linux and rights.
-collect_ignore = [] if RabbitInstallation.chosen().root else ["integration/test_another_system.py"]
+collect_ignore = (
+    [] if RabbitInstallation.chosen().root else ["integration/test_another_system.py", "e2e/test_rabbitmq_to_come.py"]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from crawl_dev import PrivateServers, RabbitCluster, RabbitInstallation
 from e2e_kit import wait_until
+
+pytestmark = pytest.mark.servers
 
 
 def _namespaces() -> Iterator[Path]:

@@ -69,9 +69,9 @@ def play(rabbit, vhost, act):
             direct = settings(rabbit.nodes[0].port)
             async with open_admin(direct) as admin:
                 await apply(await plan(declarations(TOPOLOGY), admin), admin)
-            async with AmqpBroker(direct, name="publisher") as publisher:
-                async with AmqpBroker(settings(proxy.port), name="consumer") as broker:
-                    await act(publisher, Consumer(broker, proxy))
+            broker = AmqpBroker(settings(proxy.port), name="consumer")
+            async with AmqpBroker(direct, name="publisher") as publisher, broker:
+                await act(publisher, Consumer(broker, proxy))
 
     uvloop.run(run())
 
