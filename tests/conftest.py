@@ -12,16 +12,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from crawl_dev import PrivateServers, RabbitCluster, RedisServer
+from crawl_dev import PrivateServers, RabbitCluster, RabbitInstallation, RedisServer, ServersError
 
 #: Fixtures that start a server; tests that use one are marked: ``pytest -m 'not servers'`` leaves them out.
 _SERVER_FIXTURES = {"rabbit", "cluster", "redis_server"}
+#: What is true only of the RabbitMQ of another system, which make test-rabbitmq4 starts; it takes Linux and rights.
+collect_ignore = (
+    [] if RabbitInstallation.chosen().root else ["integration/test_another_system.py", "e2e/test_rabbitmq_to_come.py"]
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+
+
+def pytest_report_header() -> str:
+    try:
+        return f"servers: {RabbitInstallation.chosen()}"
+    except ServersError as missing:
+        return f"servers: {missing}"
 
 
 @pytest.fixture(scope="session")

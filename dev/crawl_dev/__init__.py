@@ -10,6 +10,7 @@
 from crawl_dev.errors import ServersError
 from crawl_dev.ports import free_ports
 from crawl_dev.rabbit_cluster import RabbitCluster
+from crawl_dev.rabbit_installation import RabbitInstallation
 from crawl_dev.rabbit_node import RabbitNode
 from crawl_dev.redis_server import RedisServer
 from crawl_dev.servers import PrivateServers, Servers
@@ -18,6 +19,7 @@ from crawl_dev.site import SiteRequest, StaticSite, python_docs_root
 __all__ = [
     "PrivateServers",
     "RabbitCluster",
+    "RabbitInstallation",
     "RabbitNode",
     "RedisServer",
     "Servers",

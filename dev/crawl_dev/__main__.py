@@ -19,6 +19,7 @@ examples:
   python -m crawl_dev restart /tmp/servers rabbit2           start it again with its data
   python -m crawl_dev ctl /tmp/servers -- list_queues name messages_ready
   python -m crawl_dev down /tmp/servers                      stop them all
+  CRAWL_DEV_RABBITMQ=FOLDER python -m crawl_dev up           with the RabbitMQ that dev/install-rabbitmq4 put there
 """
 
 

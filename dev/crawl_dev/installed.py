@@ -33,6 +33,8 @@ _EPMD_FOLDERS = (
     "/opt/homebrew/lib/erlang/erts-*/bin",
 )
 
+_REMEDY_IN_ROOT = "run: dev/install-rabbitmq4"
+
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), *_MORE_PATH))
 
 
@@ -48,30 +50,39 @@ def program(name: str, *folders: str) -> Path:
     return Path(found)
 
 
-def epmd() -> Path:
-    """Erlang's port mapper."""
-    return program("epmd", *_EPMD_FOLDERS)
+def epmd(root: Path | None = None) -> Path:
+    """Erlang's port mapper; with ``root``, that of the system in this folder. Raises ServersError."""
+    if root is None:
+        return program("epmd", *_EPMD_FOLDERS)
+    for folder in _matching(_EPMD_FOLDERS, "epmd", root):
+        return folder / "epmd"
+    raise ServersError(f"there is no Erlang in {root}", remedy=_REMEDY_IN_ROOT)
 
 
-def rabbitmq_scripts() -> Path:
+def rabbitmq_scripts(root: Path | None = None) -> Path:
     """The folder of RabbitMQ's own, unwrapped scripts: the one that has rabbitmq-env beside rabbitmq-server.
+
+    Args:
+        root: the folder of another system that has it; None for this machine's own.
 
     Raises:
         ServersError: RabbitMQ is not installed.
     """
-    in_path = shutil.which("rabbitmq-server", path=SEARCH_PATH)
+    in_path = shutil.which("rabbitmq-server", path=SEARCH_PATH) if root is None else None
     more = (str(Path(in_path).resolve().parent),) if in_path else ()
-    for folder in _matching((*_RABBIT_FOLDERS, *more), "rabbitmq-server"):
+    for folder in _matching((*_RABBIT_FOLDERS, *more), "rabbitmq-server", root):
         if (folder / "rabbitmq-env").exists() and (folder / "rabbitmqctl").exists():
             return folder
+    if root is not None:
+        raise ServersError(f"there is no RabbitMQ in {root}", remedy=_REMEDY_IN_ROOT)
     raise ServersError("RabbitMQ is not installed", remedy="run: make servers")
 
 
-def _matching(patterns: tuple[str, ...], name: str) -> list[Path]:
-    root = Path("/")
+def _matching(patterns: tuple[str, ...], name: str, root: Path | None = None) -> list[Path]:
+    top = root or Path("/")
     return [
         folder
         for pattern in patterns
-        for folder in sorted(root.glob(pattern.lstrip("/")), reverse=True)
+        for folder in sorted(top.glob(pattern.lstrip("/")), reverse=True)
         if (folder / name).is_file()
     ]

@@ -8,6 +8,7 @@ from typing import Self
 
 from crawl_dev.errors import ServersError
 from crawl_dev.ports import free_ports
+from crawl_dev.rabbit_installation import RabbitInstallation
 
 _STATE = "state.json"
 
@@ -31,6 +32,7 @@ class Layout:
         epmd_port: where the RabbitMQ nodes' port mapper listens.
         nodes: one per RabbitMQ node.
         redis_port: None if there is no Redis.
+        rabbitmq: which RabbitMQ the nodes run.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Layout:
     epmd_port: int
     nodes: tuple[NodePorts, ...]
     redis_port: int | None
+    rabbitmq: RabbitInstallation
 
     @classmethod
     def plan(cls, rabbit_nodes: int, *, redis: bool, folder: Path | None) -> Self:
@@ -55,13 +58,13 @@ class Layout:
             epmd_port=epmd_port,
             nodes=tuple(NodePorts(*rest[i : i + 3]) for i in range(0, len(rest), 3)),
             redis_port=redis_port if redis else None,
+            rabbitmq=RabbitInstallation.chosen(),
         )
 
     def write(self) -> None:
         """Write it into its folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        known = asdict(self) | {"folder": str(self.folder)}
-        (self.folder / _STATE).write_text(json.dumps(known, indent=2) + "\n")
+        (self.folder / _STATE).write_text(json.dumps(asdict(self), default=str, indent=2) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -76,4 +79,6 @@ class Layout:
             remedy = "name the folder that `up` printed"
             raise ServersError(f"{folder} holds no private servers", remedy=remedy) from None
         nodes = tuple(NodePorts(**node) for node in known["nodes"])
-        return cls(**known | {"folder": folder.resolve(), "nodes": nodes})
+        root = known["rabbitmq"]["root"]
+        rabbitmq = RabbitInstallation(Path(root) if root else None)
+        return cls(**known | {"folder": folder.resolve(), "nodes": nodes, "rabbitmq": rabbitmq})

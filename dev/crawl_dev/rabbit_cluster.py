@@ -12,6 +12,7 @@ from crawl_dev.errors import ServersError
 from crawl_dev.layout import NodePorts
 from crawl_dev.management import PASSWORD, USERNAME
 from crawl_dev.process import POLL_S, STOP_DEADLINE_S, ServerProcess
+from crawl_dev.rabbit_installation import RabbitInstallation
 from crawl_dev.rabbit_node import RabbitNode
 
 #: Asks a port mapper for all names (Erlang distribution protocol, NAMES_REQ): a length of one byte, and "n".
@@ -31,9 +32,11 @@ _SETTINGS = {
 class _Epmd(ServerProcess):
     """Erlang's port mapper, which tells nodes where to find each other; a private one, so no other is met."""
 
-    def __init__(self, folder: Path, port: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, port: int, environment: Mapping[str, str], installation: RabbitInstallation
+    ) -> None:
         # Started by a node it would become a daemon that outlives the node, and nobody's child.
-        command = [str(installed.epmd()), "-port", str(port), "-address", ports.LOOPBACK]
+        command = [*installation.epmd(folder), "-port", str(port), "-address", ports.LOOPBACK]
         super().__init__("epmd", port, folder, command, environment)
 
     def answers(self) -> bool:
@@ -47,9 +50,12 @@ class RabbitCluster:
         folder: where everything of it is kept.
         epmd_port: where its port mapper listens; a private one, so that no other Erlang node is met.
         nodes: where each node listens.
+        installation: the RabbitMQ that they run.
     """
 
-    def __init__(self, folder: Path, epmd_port: int, nodes: Sequence[NodePorts]) -> None:
+    def __init__(
+        self, folder: Path, epmd_port: int, nodes: Sequence[NodePorts], installation: RabbitInstallation
+    ) -> None:
         self._folder = folder
         self._environment = {
             "PATH": installed.SEARCH_PATH,
@@ -63,9 +69,9 @@ class RabbitCluster:
             "RABBITMQ_CTL_DIST_PORT_MAX": "0",
             "RABBITMQ_CTL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
-        self._epmd = _Epmd(folder, epmd_port, self._environment)
+        self._epmd = _Epmd(folder, epmd_port, self._environment, installation)
         self.nodes = tuple(
-            RabbitNode(f"rabbit{number}", node_ports, folder / f"rabbit{number}", self._environment)
+            RabbitNode(f"rabbit{number}", node_ports, folder / f"rabbit{number}", self._environment, installation)
             for number, node_ports in enumerate(nodes, start=1)
         )
 

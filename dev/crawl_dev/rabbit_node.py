@@ -5,12 +5,13 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from crawl_dev import installed, ports
+from crawl_dev import ports
 from crawl_dev.errors import ServersError
 from crawl_dev.identity import ProcessIdentity
 from crawl_dev.layout import NodePorts
 from crawl_dev.management import Management
 from crawl_dev.process import ServerProcess
+from crawl_dev.rabbit_installation import RabbitInstallation
 
 #: The first bytes of AMQP 0-9-1 (section 4.2.2); a node that is up answers connection.start, a method frame.
 _AMQP_GREETING, _METHOD_FRAME = b"AMQP\x00\x00\x09\x01", b"\x01"
@@ -30,12 +31,23 @@ class RabbitNode(ServerProcess):
         node_ports: where it listens.
         folder: its own folder; :meth:`configure` fills it.
         environment: what all nodes and command-line tools of the cluster share.
+        installation: the RabbitMQ that it runs.
+
+    Attributes:
+        ctl_command: rabbitmqctl, which needs the cluster's environment.
     """
 
     #: A node is up in 6 s, three at once in 20 s, and a machine that is busy with tests takes much longer.
     ready_deadline_s = 90.0
 
-    def __init__(self, name: str, node_ports: NodePorts, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        node_ports: NodePorts,
+        folder: Path,
+        environment: Mapping[str, str],
+        installation: RabbitInstallation,
+    ) -> None:
         self.full_name = f"{name}@{ports.LOOPBACK}"
         self.ports = node_ports
         self.management_port = node_ports.management
@@ -44,8 +56,9 @@ class RabbitNode(ServerProcess):
         # The name is the node to ask, and gives rabbitmqctl the host part of its own name: every node of the cluster
         # must find it there (list_queues waits for ever otherwise), and the machine's own name may not resolve.
         self._tools_environment = dict(environment) | {"RABBITMQ_NODENAME": self.full_name}
-        server = str(installed.rabbitmq_scripts() / "rabbitmq-server")
-        super().__init__(name, node_ports.amqp, folder, [server], dict(environment) | self._own_environment(folder))
+        self.ctl_command = installation.ctl(folder)
+        own = self._own_environment(folder)
+        super().__init__(name, node_ports.amqp, folder, installation.server(folder), dict(environment) | own)
 
     @property
     def management_url(self) -> str:
@@ -89,10 +102,9 @@ class RabbitNode(ServerProcess):
         Raises:
             ServersError: it failed or hung; the message has what it said.
         """
-        command = [str(installed.rabbitmq_scripts() / "rabbitmqctl"), "--quiet", *arguments]
         try:
             done = subprocess.run(
-                command,
+                [*self.ctl_command, "--quiet", *arguments],
                 env=self._tools_environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

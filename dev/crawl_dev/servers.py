@@ -22,7 +22,9 @@ class Servers:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.folder = layout.folder
-        self._rabbit = RabbitCluster(self.folder, layout.epmd_port, layout.nodes) if layout.nodes else None
+        self._rabbit = (
+            RabbitCluster(self.folder, layout.epmd_port, layout.nodes, layout.rabbitmq) if layout.nodes else None
+        )
         self._redis = RedisServer(self.folder / "redis", layout.redis_port) if layout.redis_port else None
 
     @classmethod

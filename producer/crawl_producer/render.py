@@ -22,9 +22,15 @@ set -eu
 {{
 rabbitmqctl list_vhosts name --silent | grep -qxF -- {vhost} || rabbitmqctl add_vhost {vhost}
 
-rabbitmqctl import_definitions <<'DEFINITIONS'
+# By a file: import_definitions of RabbitMQ 4.0.5 waits for ever for standard input (rabbitmq-server issue 13157).
+# Everybody may read it, because rabbitmqctl becomes the user rabbitmq.
+file=$(mktemp)
+trap 'rm -f "$file"' EXIT
+chmod 644 "$file"
+cat >"$file" <<'DEFINITIONS'
 {definitions}
 DEFINITIONS
+rabbitmqctl import_definitions "$file"
 
 rabbitmqctl list_exchanges -p {vhost} name type arguments
 rabbitmqctl list_queues -p {vhost} name type arguments messages_ready messages_unacknowledged

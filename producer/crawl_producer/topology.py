@@ -110,7 +110,7 @@ class QueueSpec(Frozen):
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:
         if self.max_priority is not None and self.type != "classic":
-            raise ValueError("max_priority needs type: classic; quorum queues refuse it before RabbitMQ 4.0")
+            raise ValueError("max_priority needs type: classic; quorum queues refuse it, in RabbitMQ 4 too")
         if self.type == "classic" and "delivery_limit" in self.model_fields_set:
             raise ValueError("delivery_limit needs type: quorum; classic queues do not count redeliveries")
         return self

@@ -9,7 +9,7 @@ import yaml
 
 from crawl_dev.site import StaticSite
 from crawl_producer.topology_file import parse_topology
-from e2e_kit import Commands
+from e2e_kit import Commands, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -46,14 +46,23 @@ def without_figures(text):
     return re.sub(r"127\.0\.0\.1:\d+", "SITE", text).strip()
 
 
+def until_rabbitmqctl_shows(shown, rabbit, vhost):
+    """A quorum queue tells rabbitmqctl its counts every five seconds."""
+    columns = ("name", "messages_ready", "messages_unacknowledged")
+
+    def lines():
+        return ["\t".join(str(queue[c]) for c in columns) for queue in rabbit.list_queues(*columns, vhost=vhost)]
+
+    wait_until(lambda: shown in lines(), shown)
+
+
 def test_the_tour_shows_what_really_comes(commands, site, rabbit, fresh_vhost):
     for command, shown in tour():
         words = command.replace("http://127.0.0.1:8000/", site.url)
         if command.startswith("rabbitmqctl"):
-            columns = ("name", "messages_ready", "messages_unacknowledged")
-            queues = rabbit.list_queues(*columns, vhost=fresh_vhost)
-            said = "\n".join("\t".join(str(q[c]) for c in columns) for q in queues if q["name"] == "docs.pages")
-        elif command.startswith("head"):
+            until_rabbitmqctl_shows(shown, rabbit, fresh_vhost)
+            continue
+        if command.startswith("head"):
             records = {
                 record["url"]: line
                 for line in (commands.folder / "pages.jsonl").read_text().splitlines()

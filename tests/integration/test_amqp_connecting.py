@@ -10,6 +10,7 @@ import pytest
 import uvloop
 from pydantic import SecretStr
 
+from crawl_dev import RabbitInstallation
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.amqp.nodes import NodeWalk
 from crawl_producer.broker import Outgoing
@@ -124,6 +125,25 @@ def test_a_vhost_that_does_not_exist_ends_the_search_at_once(node):
         assert "CRAWL_RABBITMQ_VHOST" in caught.value.remedy
 
     run(work())
+
+
+def test_the_version_of_the_node_is_known_and_one_that_is_too_old_is_left_at_once(
+    node, fresh_vhost, monkeypatch, caplog
+):
+    monkeypatch.setattr("crawl_producer.amqp.admin.OLDEST_VERSION", (99, 1))
+    caplog.set_level(logging.INFO, logger="crawl_producer")
+    version = RabbitInstallation.chosen().version
+
+    async def work():
+        async with TcpProxy(int(node.rpartition(":")[2])) as proxy:
+            with pytest.raises(BrokerRefused, match=f"has version {version}") as caught:
+                async with open_admin(settings(f"127.0.0.1:{proxy.port}", vhost=fresh_vhost)):
+                    pytest.fail("let in")
+            assert caught.value.remedy == "install RabbitMQ 99.1 or later"
+            await proxy.until(accepted=1, ended=1)
+
+    run(work())
+    assert f"RabbitMQ {version}" in caplog.text
 
 
 def test_a_full_vhost_is_waited_for(node, rabbit, fresh_vhost):

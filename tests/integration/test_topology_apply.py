@@ -169,9 +169,7 @@ def run_script(server, rabbit, folder):
     assert script == rabbitmqctl(
         declarations(server.topology()), server.vhost, server.environment["CRAWL_RABBITMQ_USERNAME"]
     )
-    from crawl_dev import installed
-
-    real = shlex.quote(str(installed.rabbitmq_scripts() / "rabbitmqctl"))
+    real = shlex.join(rabbit.nodes[0].ctl_command)
     wrapper = folder / "rabbitmqctl"
     wrapper.write_text(f'#!/bin/sh\nexec {real} --longnames --node {rabbit.nodes[0].full_name} "$@"\n')
     wrapper.chmod(0o755)

@@ -10,6 +10,7 @@ from crawl_dev import ServersError, free_ports, installed
 from crawl_dev.identity import ProcessIdentity
 from crawl_dev.layout import Layout
 from crawl_dev.process import ServerProcess
+from crawl_dev.rabbit_installation import ROOT_VARIABLE, RabbitInstallation
 
 _SLEEPER = [sys.executable, "-c", "input()"]
 
@@ -65,6 +66,36 @@ def test_a_layout_is_read_as_it_was_written(tmp_path: Path) -> None:
     layout = Layout.plan(3, redis=True, folder=tmp_path)
     layout.write()
     assert Layout.read(tmp_path) == layout
+
+
+def test_a_layout_remembers_whose_rabbitmq_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "debian13"))
+    Layout.plan(1, redis=False, folder=tmp_path / "servers").write()
+    monkeypatch.delenv(ROOT_VARIABLE)
+    assert Layout.read(tmp_path / "servers").rabbitmq == RabbitInstallation(tmp_path / "debian13")
+
+
+def test_the_rabbitmq_of_another_system_is_found_in_its_folder(tmp_path: Path) -> None:
+    home = tmp_path / "usr/lib/rabbitmq/lib/rabbitmq_server-4.0.5"
+    for program in ("rabbitmq-server", "rabbitmq-env", "rabbitmqctl"):
+        (home / "sbin").mkdir(parents=True, exist_ok=True)
+        (home / "sbin" / program).touch()
+    (home / "plugins/rabbit_common-9.9.9").mkdir(parents=True)
+    (home / "plugins/rabbit-4.0.5").mkdir()
+    installation = RabbitInstallation(tmp_path)
+    assert str(installation) == f"RabbitMQ 4.0.5 in {tmp_path}"
+    assert installation.ctl(Path("/srv/x"))[-2:] == (
+        "/srv",
+        "/usr/lib/rabbitmq/lib/rabbitmq_server-4.0.5/sbin/rabbitmqctl",
+    )
+    with pytest.raises(ServersError, match="name another folder"):
+        installation.server(Path("/usr/x"))
+
+
+def test_a_folder_without_rabbitmq_names_the_remedy(tmp_path: Path) -> None:
+    for missing in (RabbitInstallation.server, RabbitInstallation.ctl, RabbitInstallation.epmd):
+        with pytest.raises(ServersError, match=f"{tmp_path}; run: dev/install-rabbitmq4"):
+            missing(RabbitInstallation(tmp_path), Path("/srv/x"))
 
 
 def test_a_missing_server_names_the_remedy() -> None:

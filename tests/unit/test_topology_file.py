@@ -80,7 +80,7 @@ TYPES = "'direct', 'topic', 'fanout' or 'headers'"
         (QUEUE, "    crawl: #news", "6: queues.news.front.crawl: empty; give it a value; one that begins with # or * needs quotes"),
         (QUEUE, "    crawl: [a]", "6: queues.news.front.crawl: must be text, not a list; write one value"),
         (CRAWL, CRAWL + " scope: {deny: [a, '(']},", "10: crawls.news.scope.deny.1: not a regular expression: missing ), unterminated subpattern at position 0; Python's re syntax is used"),
-        (QUEUE, QUEUE + "\n    max_priority: 3", "5: queues.news.front: max_priority needs type: classic; quorum queues refuse it before RabbitMQ 4.0"),
+        (QUEUE, QUEUE + "\n    max_priority: 3", "5: queues.news.front: max_priority needs type: classic; quorum queues refuse it, in RabbitMQ 4 too"),
         (QUEUE, QUEUE + "\n    type: classic\n    delivery_limit: 3", "5: queues.news.front: delivery_limit needs type: quorum; classic queues do not count redeliveries"),
         ("key: news.front}\nc", "key: news.front, arguments: {a: 1.5}}\nc", "8: queues.news.front.bindings.0.arguments.a: must be text, a whole number, true or false"),
         ("key: news.front}\nc", f"key: {'n' * 256}}}\nc", "8: queues.news.front.bindings.0.key: too long; a routing key has at most 255 bytes"),

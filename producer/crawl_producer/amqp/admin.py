@@ -1,5 +1,6 @@
 """Looking at and declaring exchanges, queues and bindings in RabbitMQ."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,9 +8,14 @@ from typing import Any
 from crawl_producer.amqp.channel import Channel
 from crawl_producer.amqp.link import Link
 from crawl_producer.amqp.nodes import NodeWalk, connection_name, shuffled
+from crawl_producer.amqp.wire import Wire
 from crawl_producer.declarations import Binding, Exchange, Finding, Queue, State, TopologyAdmin
-from crawl_producer.errors import TopologyDrift, TopologyMissing
+from crawl_producer.errors import BrokerRefused, TopologyDrift, TopologyMissing
 from crawl_producer.topology import Connection
+
+#: The first RabbitMQ whose quorum queues have what the delays rest on: a time to live, and dead-lettering that keeps
+#: a message until its target has confirmed it.
+OLDEST_VERSION = (3, 10)
 
 
 @asynccontextmanager
@@ -22,11 +28,12 @@ async def open_admin(connection: Connection, *, name: str = "crawl-topology") ->
 
     Raises:
         BrokerUnreachable: no node answered within ``opening_s``.
-        BrokerRefused: a node refused the credentials or the virtual host.
+        BrokerRefused: a node refused the credentials or the virtual host, or is older than ``OLDEST_VERSION``.
     """
     link = Link(NodeWalk(connection, connection_name(name, "admin"), shuffled(connection)))
     try:
         await link.open()
+        _refuse_older(await link.wire())
         yield AmqpAdmin(link)
     finally:
         await link.close()
@@ -86,3 +93,13 @@ def _declared(channel: Channel, thing: Exchange | Queue, *, passive: bool) -> Aw
             arguments=arguments,
         )
     return channel.call(channel.raw.queue_declare, thing.name, passive=passive, durable=True, arguments=arguments)
+
+
+def _refuse_older(wire: Wire) -> None:
+    """Say in one line what RabbitMQ would say of every delay queue; what is no RabbitMQ may try."""
+    version = re.match(r"(\d+)\.(\d+)", wire.server_version)
+    if version and (int(version[1]), int(version[2])) < OLDEST_VERSION:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        raise BrokerRefused(
+            f"RabbitMQ at {wire.node} has version {wire.server_version}", remedy=f"install RabbitMQ {oldest} or later"
+        )

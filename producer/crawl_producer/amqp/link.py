@@ -141,7 +141,7 @@ class Link:
         wire.on_closed = self._on_closed
         wire.on_unblocked = self.on_unblocked
         self._wire.set_result(wire)
-        log.info("connected to %s", wire.node)
+        log.info("connected to %s, RabbitMQ %s", wire.node, wire.server_version)
 
     def _on_closed(self) -> None:
         self._blocked_before_s = self.blocked_s

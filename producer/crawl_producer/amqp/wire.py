@@ -101,6 +101,11 @@ class Wire:
         return bool(self._connection.is_open)
 
     @property
+    def server_version(self) -> str:
+        """The node's version as it tells it, such as ``4.0.5``; empty if it tells none."""
+        return str((self._connection.server_properties or {}).get("version", ""))
+
+    @property
     def blocked(self) -> bool:
         """Whether the broker refuses to read from this connection (memory or disk alarm)."""
         return self._blocked_since_s is not None

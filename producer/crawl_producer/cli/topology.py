@@ -95,7 +95,7 @@ def check_command(
     epilog=command.examples(
         "crawl-topology render > topology.mmd",
         "crawl-topology render --as rabbitmqctl | sudo sh",
-        "crawl-topology render --as definitions | rabbitmqctl import_definitions",
+        "crawl-topology render --as definitions > /tmp/crawl.json && rabbitmqctl import_definitions /tmp/crawl.json",
     ),
 )
 def render_command(
