@@ -1,6 +1,6 @@
 """The registry: every fault that ``make chaos`` injects, in the order of the table."""
 
-from crawl_dev.chaos import disk, kills, stops, storm
+from crawl_dev.chaos import disk, kills, mixed, stops
 from crawl_dev.chaos.consumers import Crowd
 from crawl_dev.chaos.recipe import Recipe
 
@@ -72,9 +72,9 @@ RECIPES = (
         queue={"max_length": 50},
     ),
     Recipe(
-        name="storm",
+        name="mixed",
         about="kill -9, SIGTERM and SIGSTOP at once, at a queue of 50",
-        inject=storm.storm,
+        inject=mixed.at_once,
         times=40,
         quick_times=10,
         counts=("kill",),

@@ -7,7 +7,7 @@ from crawl_dev.chaos.stops import freeze_consumers
 from crawl_dev.chaos.world import World
 
 
-async def storm(world: World, times: int) -> None:
+async def at_once(world: World, times: int) -> None:
     """So many kills, a third as many SIGTERMs, and one freezing of two consumers for every ten of them."""
     async with asyncio.TaskGroup() as group:
         group.create_task(kill_consumers(world, times))
