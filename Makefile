@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The private servers' tool is no part of the package: see dev/crawl_dev.
 DEV := PYTHONPATH=dev $(BIN)/python
+# What `make chaos` is told: make chaos CHAOS='--quick --fault kill'
+CHAOS ?=
 # Another site for `make demo`: make demo SITE=https://docs.example.org/
 SITE ?=
 # Where `make test-rabbitmq4` keeps RabbitMQ 4.0, for all checkouts: 240 MB, and nothing of the machine is changed.
 RABBITMQ4 := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crawlmq/rabbitmq4
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration test-rabbitmq4 check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
+# Every target that `make help` lists is a task, not a file.
+.PHONY: $(shell awk -F: '/^[a-z0-9-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,8 @@ test-integration: venv servers ## The tests against real servers
 test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.0 (Linux with debootstrap; root at the first time)
 	@dev/install-rabbitmq4 '$(RABBITMQ4)'
 	@CRAWL_DEV_RABBITMQ='$(RABBITMQ4)' $(BIN)/pytest -m servers
+chaos: venv servers ## Break things while a planned site is crawled: a table, 25 minutes (CHAOS=--quick: four)
+	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
 check: venv ## Lint, formatting, types, and which package may import which
 	@$(BIN)/ruff check
