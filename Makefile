@@ -18,7 +18,7 @@ RABBITMQ4 := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crawlmq/rabbitmq4
 .PHONY: $(shell awk -F: '/^[a-z0-9-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: venv servers ## Crawl a real site with two consumers, on servers of its own (SITE=https://... for another)
 	@$(DEV) -m crawl_dev.demo $(if $(SITE),'$(SITE)')
@@ -35,6 +35,7 @@ test-integration: venv servers ## The tests against real servers
 test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.0 (Linux with debootstrap; root at the first time)
 	@dev/install-rabbitmq4 '$(RABBITMQ4)'
 	@CRAWL_DEV_RABBITMQ='$(RABBITMQ4)' $(BIN)/pytest -m servers
+
 chaos: venv servers ## Break things while a planned site is crawled: a table, 25 minutes (CHAOS=--quick: four)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
