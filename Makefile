@@ -10,7 +10,7 @@ DEV := PYTHONPATH=dev $(BIN)/python
 SITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
+.PHONY: help demo test test-unit test-integration test-mutations check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-unit: venv ## The tests that need no server: seconds
 
 test-integration: venv servers ## The tests against real servers
 	@$(BIN)/pytest -m servers
+
+test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)
+	@$(DEV) -m crawl_dev.mutations
 
 check: venv ## Lint, formatting, types, and which package may import which
 	@$(BIN)/ruff check
