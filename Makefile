@@ -39,6 +39,9 @@ test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.
 chaos: venv servers ## Break things while a planned site is crawled: a table, 25 minutes (CHAOS=--quick: four)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
+test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)
+	@$(DEV) -m crawl_dev.mutations
+
 check: venv ## Lint, formatting, types, and which package may import which
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check

@@ -30,7 +30,7 @@ AT_ONCE = 2
 TEST_TIMEOUT_S = 30
 #: pytest's exit code when tests ran and some failed (https://docs.pytest.org/en/stable/reference/exit-codes.html).
 _FAILED = 1
-_FIRST = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FIRST = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
 
 
 class MutationStale(Exception):
@@ -132,6 +132,9 @@ def main() -> int:
     """Try them; returns 1 when one survives or the table no longer fits the tree."""
     words = sys.argv[1:]
     mutations = [m for m in table() if not words or any(word in m.name for word in words)]
+    if not mutations:
+        print(f"mutations: no name contains {' or '.join(words)}", file=sys.stderr)
+        return 1
     with Tree.copied() as one, Tree.copied() as other, ThreadPoolExecutor(AT_ONCE) as pool:
         trees = SimpleQueue[Tree]()
         for tree in (one, other):

@@ -21,7 +21,7 @@ class Scenario(NamedTuple):
     site: Site
     faults: Faults
     max_fetches: int
-    seeded: bool = False  #: the rollback does not undo the seeding, see Explored
+    seeded: bool = False  #: begins when the seeds are safe on Redis' disk
 
     def __str__(self) -> str:
         names = {"PAIR": PAIR, "FORK": FORK, "FAILS_ONCE": FAILS_ONCE, "DIES": DIES}
