@@ -26,7 +26,7 @@ _GIVING_UP_S = 5.0
 #: Above any end in good order: what is in flight, and the broker's and Redis' own time limits.
 _STOP_S = 60.0
 #: A killed process may still have a request on its way to the site.
-_ON_ITS_WAY_S = 1.0
+_ON_ITS_WAY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
