@@ -10,7 +10,7 @@ DEV := PYTHONPATH=dev $(BIN)/python
 SITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
+.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness bench-quick profile build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ bench-ladder: venv servers ## Measure the ladder of delays: how late 100,000 par
 
 bench-politeness: venv servers ## Measure politeness: gaps, throughput, small hosts beside a huge one
 	@$(DEV) bench/politeness.py
+
+bench-quick: venv servers ## Measure one consumer against two plain loops, in less than a minute
+	@$(DEV) bench/quick.py
+
+profile: venv servers ## Show where one consumer's time goes, as a tree
+	@$(DEV) bench/hotspots.py
 
 build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build
