@@ -69,6 +69,12 @@ bench-ladder: venv servers ## Measure the ladder of delays: how late 100,000 par
 bench-politeness: venv servers ## Measure politeness: gaps, throughput, small hosts beside a huge one
 	@$(DEV) bench/politeness.py
 
+bench-quick: venv servers ## Measure one consumer against two plain loops, in less than a minute
+	@$(DEV) bench/quick.py
+
+profile: venv servers ## Show where one consumer's time goes, as a tree
+	@$(DEV) bench/hotspots.py
+
 build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build
 

@@ -36,7 +36,7 @@ http {{
         image/x-icon ico;
     }}
     default_type application/octet-stream;
-    log_format requests '$request_method\\t$request_uri\\t$status\\t$http_user_agent';
+    log_format requests '$request_method\\t$request_uri\\t$status\\t$msec\\t$http_user_agent';
     access_log {folder}/requests.log requests;
     client_body_temp_path {folder}/body;
 {temporary_paths}
@@ -55,12 +55,13 @@ _DOCS_FOLDER, _DOCS_PATTERN = Path("/usr/share/doc"), "python3*/html"
 
 @dataclass(frozen=True, slots=True)
 class SiteRequest:
-    """One request that a site has answered."""
+    """One request that a site has answered, and the Unix time, in seconds, at which it had sent its answer."""
 
     method: str
     path: str
     status: int
     user_agent: str
+    ended_s: float
 
 
 class StaticSite(ServerProcess):
@@ -96,8 +97,8 @@ class StaticSite(ServerProcess):
     def request_log(self) -> list[SiteRequest]:
         """Every request so far, in order of its end; a line appears just after its answer was sent."""
         lines = self._requests.read_text(errors="replace").splitlines()
-        fields = (line.split("\t", 3) for line in lines)
-        return [SiteRequest(method, path, int(status), agent) for method, path, status, agent in fields]
+        fields = (line.split("\t", 4) for line in lines)
+        return [SiteRequest(method, path, int(status), agent, float(at)) for method, path, status, at, agent in fields]
 
     def requests(self) -> list[str]:
         """The path, with its query, of every request so far."""

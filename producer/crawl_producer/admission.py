@@ -6,15 +6,17 @@ message in the parent's outbox until RabbitMQ has confirmed all of them (see cra
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TypeVar
 
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
-from crawl_producer.message import UrlMessage
+from crawl_producer.known import Known
 from crawl_producer.routing import Router
+from crawl_producer.siblings import Link
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ REFUSED_PAUSE_MAX_S = 5.0
 #: A message that goes to several places has an exchange and a key for each, before the body.
 _SEPARATOR = b"\n"
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -35,12 +39,13 @@ class Work:
         parent: the finished URL's fingerprint, or a seed batch's synthetic parent.
         outcome: how the parent ended.
         links: messages for its distinct in-scope links, not yet checked against the ledger.
-        counts: links that stayed outside, by ``filtered:<reason>``.
+        counts: links that stayed outside, by ``filtered:<reason>``; and those known, in ``discovered`` and
+            ``duplicate``.
     """
 
     parent: Fingerprint
     outcome: str
-    links: Sequence[UrlMessage] = ()
+    links: Sequence[Link] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -65,6 +70,9 @@ class Admission:
         max_pages: admit no URL beyond this many (0: no limit).
         refused_tries: how often to publish what a full queue refuses. A consumer tries once and parks its URL,
             because it holds a delivery; a seeder holds nothing and tries until it is accepted (None).
+
+    Attributes:
+        known: URLs of found links that need not be brought here again (:func:`crawl_consumer.harvest.links`).
     """
 
     def __init__(
@@ -81,6 +89,7 @@ class Admission:
         self._router = router
         self._max_pages = max_pages
         self._refused_tries = refused_tries
+        self.known = Known()
 
     async def admit(self, work: Work, *, seed: bool = False) -> Admitted:
         """Commit, publish, confirm, finish. Returns when the broker has every new link.
@@ -91,13 +100,13 @@ class Admission:
             LedgerUnavailable: Redis is gone; the same holds.
         """
         while True:
-            commits = await asyncio.gather(
-                *(ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers)
-            )
+            commits = await _all([ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers])
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
             await self._publish(open_ones)
-            finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
+            finished = await _all([ledger.finish(work.parent) for ledger, _ in open_ones])
             if all(finished):
+                if not seed:
+                    self._know(work.links, open_ones)
                 return max((_admitted(committed, work) for committed in commits), key=lambda a: a.admitted)
             log.warning("Redis lost the commit of %s; committing again", work.parent)
 
@@ -125,12 +134,17 @@ class Admission:
         await self._publish([(ledger, outbox)])
         return await ledger.finish(outbox.parent)
 
+    def _know(self, links: Sequence[Link], confirmed: Sequence[tuple[Ledger, Outbox]]) -> None:
+        for ledger, outbox in confirmed:
+            children = {child for child, _ in outbox.messages}
+            self.known.add([link.url for link in links if ledger.fingerprint(link.url) in children])
+
     def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
         fingerprint, envelope = ledger.fingerprint, self._envelope
         messages = [(fingerprint(link.url), envelope(link, seed=seed)) for link in work.links]
         return Commit(work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages)
 
-    def _envelope(self, link: UrlMessage, *, seed: bool) -> EncodedMessage:
+    def _envelope(self, link: Link, *, seed: bool) -> EncodedMessage:
         routes = self._router.routes(link.url, seed=seed)
         words = [word.encode() for route in routes for word in route]
         return _SEPARATOR.join((*words, link.encode()))
@@ -163,6 +177,11 @@ class Admission:
         return next(
             (f for _, f in failed if isinstance(f, Unroutable) or (final and isinstance(f, PublishRefused))), None
         )
+
+
+async def _all(calls: Sequence[Awaitable[_T]]) -> Sequence[_T]:
+    """The answers to calls that run side by side; a single one, which is a consumer's, goes without a task."""
+    return [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
 
 
 async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:
