@@ -12,6 +12,7 @@ from crawl_dedup import (
     MemoryLedger,
     MemoryLedgerStore,
     RedisLedger,
+    forget,
     open_redis,
 )
 from crawl_dedup.redis_names import pattern, prefix
@@ -29,6 +30,9 @@ class World(Protocol):
     async def passes(self, seconds: float) -> None:
         """Let time pass: whoever sends no heartbeat meanwhile dies."""
 
+    async def forget(self) -> None:
+        """Forget everything."""
+
 
 class MemoryWorld:
     """Ledgers in dictionaries; their clock is the real one, set forward."""
@@ -43,6 +47,9 @@ class MemoryWorld:
     async def passes(self, seconds: float) -> None:
         self._ahead_s += seconds
 
+    async def forget(self) -> None:
+        self.store.forget(NAME)
+
 
 class RedisWorld:
     """Ledgers in Redis; instead of its clock, every expiry and commit time is moved back."""
@@ -54,6 +61,9 @@ class RedisWorld:
     async def ledger(self, consumer: str, name: LedgerName = NAME) -> Ledger:
         rules = {"expected_urls": self._expected_urls, "hash_key": KEY}
         return await RedisLedger.open(self.redis, name, consumer=consumer, **rules)
+
+    async def forget(self) -> None:
+        await forget(self.redis, NAME)
 
     async def passes(self, seconds: float) -> None:
         passed_ms = int(seconds * 1000)

@@ -27,7 +27,7 @@ from crawl_consumer.spider import Spider, run
 from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
 from crawl_consumer.tally import HostsInWindow, Tally
 from crawl_consumer.turn import Turn
-from crawl_dedup import CrawlError, Fingerprint, Ledger, UrlInvalid, host, join
+from crawl_dedup import CrawlError, Fingerprint, Ledger, LedgerForgot, UrlInvalid, host, join
 from crawl_dedup import Verdict as Begin
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery
@@ -113,7 +113,11 @@ class Crawl:
         url = self.ledger.fingerprint(message.url)
         async with self._in_hand_alone(url):
             with self._hosts.one_of(host(message.url)):
-                await self._story(delivery, message, url)
+                try:
+                    await self._story(delivery, message, url)
+                except LedgerForgot as error:
+                    log.warning("%s; beginning %s again", error, message.url)
+                    await self._story(delivery, message, url)
 
     async def _story(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
         begun = await self.ledger.begin(url)
@@ -147,7 +151,7 @@ class Crawl:
                 return
             async with self._trials.fetching(url, trials):
                 told = await self._fetch(message, turn)
-            work = Work(url, "", told.gathered.links, told.gathered.counts)
+            work = Work(url, "", told.gathered.links, told.gathered.counts, told.gathered.relies_on)
             await self._settler.settle(delivery, message, work, told.verdict, told.status)
 
     async def _ask_robots(self, message: UrlMessage) -> Allowed | Verdict:

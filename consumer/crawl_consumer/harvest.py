@@ -1,10 +1,11 @@
 """Harvest: what a fetched page gives to the crawl, as messages for its links in scope and counts of the rest."""
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from crawl_dedup import host
+from crawl_producer.known import Known
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope
 from crawl_producer.siblings import Family, Link, Sibling
@@ -12,13 +13,17 @@ from crawl_producer.siblings import Family, Link, Sibling
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """Links for the door, and counts of all others: by ``filtered:<reason>``, or ``duplicate`` when they are known."""
+    """Links for the door, and counts of all others: by ``filtered:<reason>``, or ``duplicate`` when they are known.
+
+    ``relies_on`` is the memory that those are known to (:attr:`crawl_dedup.ledger.Ledger.born`).
+    """
 
     links: tuple[Link, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
+    relies_on: str = ""
 
 
-def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int, known: Container[str] = ()) -> Harvest:
+def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
 
     Args:
@@ -26,7 +31,7 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int,
         urls: canonical and distinct.
         scope: the crawl's rules.
         now_ms: Unix time, milliseconds.
-        known: URLs that are safe without going through the door again; see :mod:`crawl_producer.known`.
+        known: URLs that are safe without going through the door again.
     """
     counts: Counter[str] = Counter()
     # A message that somebody else published may name no root: then it is its own.
@@ -39,12 +44,14 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int,
             duplicates += 1
         else:
             kept.append(url)
+    relies_on = ""
     if duplicates:  # the ledger counts what it is asked about, and these nobody asks about
         counts.update(discovered=duplicates, duplicate=duplicates)
+        relies_on = known.born
     if not kept:
-        return Harvest(counts=counts)
+        return Harvest((), counts, relies_on)
     family = Family.of(crawl=parent.crawl, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms)
-    return Harvest(tuple([Sibling(url, family) for url in kept]), counts)
+    return Harvest(tuple([Sibling(url, family) for url in kept]), counts, relies_on)
 
 
 def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> Harvest:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 
 from crawl_consumer import successors
 from crawl_consumer.outcome import Dead, Park, Retry, Verdict
@@ -107,7 +108,7 @@ class Settler:
 
     async def _done(self, delivery: Delivery, message: UrlMessage, work: Work, outcome: str) -> None:
         try:
-            await self._admission.admit(Work(work.parent, outcome, work.links, work.counts))
+            await self._admission.admit(replace(work, outcome=outcome))
         except PublishFailed as error:
             await self._park_unpublished(delivery, message, error, work.parent)
         else:

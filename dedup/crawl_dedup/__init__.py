@@ -11,6 +11,7 @@ from crawl_dedup.errors import (
     CrawlError,
     CrawlMismatch,
     DedupError,
+    LedgerForgot,
     LedgerRefused,
     LedgerUnavailable,
     UrlInvalid,
@@ -102,6 +103,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     # errors
     "CrawlError",
     "CrawlMismatch",
+    "LedgerForgot",
     "DedupError",
     "LedgerRefused",
     "LedgerUnavailable",

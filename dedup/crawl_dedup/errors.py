@@ -7,7 +7,8 @@
         ├── UrlInvalid          the text is no http(s) URL: reject it, with the reason
         ├── LedgerUnavailable   Redis does not answer: wait, or stop and be restarted
         ├── LedgerRefused       Redis answers but must not be used: wrong password, too old, evicts keys
-        └── CrawlMismatch       this crawl was begun under other rules: join with the same, or forget it
+        ├── CrawlMismatch       this crawl was begun under other rules: join with the same, or forget it
+        └── LedgerForgot        the ledger is not the one that we remember: begin the URL again
 """
 
 from typing import ClassVar
@@ -55,3 +56,9 @@ class CrawlMismatch(DedupError):
     """The crawl was begun with another hash key or canonicaliser; joining it would crawl everything twice."""
 
     exit_code = 8
+
+
+class LedgerForgot(DedupError):
+    """The crawl was forgotten, or Redis emptied, since this process learned what it relies on; nothing was done."""
+
+    exit_code = 6

@@ -138,10 +138,12 @@ local function cleared(keys, args)
   return {'cleared'}
 end
 
--- args: parent, consumer, lease_ms, outcome, max_admitted, how many counts, (name, by) …, (child, message) …
+-- args: parent, consumer, lease_ms, outcome, max_admitted, born, how many counts, (name, by) …, (child, message) …
 local function commit(keys, args)
-  local books, parent, consumer, lease_ms, outcome = keys[1], args[1], args[2], args[3], args[4]
-  local first_child = 7 + 2 * tonumber(args[6])
+  local books, parent, consumer, lease_ms, outcome, born = keys[1], args[1], args[2], args[3], args[4], args[6]
+  local first_child = 8 + 2 * tonumber(args[7])
+  -- Links were left out because they are known; to the memory that they are known to?
+  if born ~= '' and redis.call('HGET', books .. 'meta', 'born') ~= born then return {'forgot'} end
   if is_url(parent) then
     local bucket, member = place(parent)
     if is_done(books, bucket, member) then return {'done'} end
@@ -154,7 +156,7 @@ local function commit(keys, args)
   local children = (#args - first_child + 1) / 2
   local duplicate = children - #new - over
   local discovered = children
-  for i = 7, first_child - 1, 2 do
+  for i = 8, first_child - 1, 2 do
     count(books, args[i], tonumber(args[i + 1]))
     if string.sub(args[i], 1, 9) == 'filtered:' then discovered = discovered + tonumber(args[i + 1]) end
   end
@@ -262,19 +264,19 @@ local function progress(keys)
   return {'progress', redis.call('ZCARD', books .. 'outs'), redis.call('HGETALL', books .. 'counts')}
 end
 
--- args: canonicaliser, bucket bits, hash key (hex). The first to come pins them; the answer is what is pinned.
+-- args: canonicaliser, bucket bits, hash key (hex), mark of birth. The first to come pins them; the answer is what is pinned.
 local function pin(keys, args)
   local meta = keys[1] .. 'meta'
   if redis.call('EXISTS', meta) == 0 then
-    redis.call('HSET', meta, 'canonicaliser', args[1], 'bucket_bits', args[2], 'hash_key', args[3])
+    redis.call('HSET', meta, 'canonicaliser', args[1], 'bucket_bits', args[2], 'hash_key', args[3], 'born', args[4])
   end
-  return redis.call('HMGET', meta, 'canonicaliser', 'bucket_bits', 'hash_key')
+  return redis.call('HMGET', meta, 'canonicaliser', 'bucket_bits', 'hash_key', 'born')
 end
 
 -- args: as pin, then consumer, alive_ms. Pins again what a Redis that came back empty has lost: a consumer that
 -- joins later would otherwise begin under a new key, and crawl everything twice.
 local function heartbeat(keys, args)
-  redis.call('SET', keys[1] .. 'alive:' .. args[4], 1, 'PX', args[5])
+  redis.call('SET', keys[1] .. 'alive:' .. args[5], 1, 'PX', args[6])
   return pin(keys, args)
 end
 

@@ -84,6 +84,7 @@ class Commit:
         counts: further counters to add exactly once, such as ``filtered:depth``.
         max_admitted: admit no child beyond this many URLs in the whole ledger (0: no limit); children
             turned away for this are counted as ``filtered:max_pages``.
+        relies_on: the memory (:attr:`Ledger.born`) to which links are known that were left out; empty: none was.
     """
 
     parent: Fingerprint
@@ -91,6 +92,7 @@ class Commit:
     messages: Sequence[tuple[Fingerprint, EncodedMessage]] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     max_admitted: int = 0
+    relies_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,10 @@ class Ledger(Protocol):
     def name(self) -> LedgerName:
         """Whose memory this is."""
 
+    @property
+    def born(self) -> str:
+        """The mark of this memory as of the last heartbeat; another one when the crawl was forgotten in between."""
+
     def fingerprint(self, canonical_url: str) -> Fingerprint:
         """The identity of a canonical URL under this crawl's hash key. Pure and fast."""
 
@@ -152,7 +158,11 @@ class Ledger(Protocol):
         """Take the lease on ``url`` or learn why not; puts ``url`` among the admitted if it was unknown."""
 
     async def commit(self, commit: Commit) -> Committed:
-        """Admit the new children and keep their messages, in one step; the first commit of a parent wins."""
+        """Admit the new children and keep their messages, in one step; the first commit of a parent wins.
+
+        Raises:
+            LedgerForgot: this is not the memory that the commit relies on; nothing was done.
+        """
 
     async def finish(self, parent: Fingerprint) -> bool:
         """End ``parent`` after its outbox is confirmed: delete the outbox, admitted → done, drop my lease.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Self
 
+from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.fingerprint import is_synthetic
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
@@ -55,6 +56,11 @@ class MemoryLedger:
         return self._name
 
     @property
+    def born(self) -> str:
+        """See :attr:`crawl_dedup.ledger.Ledger.born`."""
+        return self._books.born
+
+    @property
     def _books(self) -> Books:
         return self._store.books(self._name)
 
@@ -95,6 +101,8 @@ class MemoryLedger:
     async def commit(self, commit: Commit) -> Committed:
         """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
         books, parent = self._books, commit.parent
+        if commit.relies_on not in {"", books.born}:
+            raise LedgerForgot(f"crawl {self._name} was forgotten", remedy="begin the URL again")
         if parent in books.done:
             return Committed(None)
         if not is_synthetic(parent):

@@ -44,6 +44,7 @@ class Books:
     suspects: dict[Fingerprint, tuple[int, float]] = field(default_factory=dict)  #: trials so far, until when
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
+    born: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def adopt(self, url: Fingerprint) -> bool:
         """Admit a URL that came without having been committed; False: it is admitted already."""

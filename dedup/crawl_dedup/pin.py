@@ -6,7 +6,7 @@ give URLs other fingerprints must not join: to it, every URL of the crawl would 
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Self
 
@@ -23,21 +23,27 @@ class Pin:
         canonicaliser: version of the rules by which URLs are made canonical.
         bucket_bits: the ledger spreads its URLs over 2^bucket_bits sets.
         hash_key: the fingerprints' secret.
+        born: tells this memory of the crawl from the one before it was forgotten; no two are the same.
     """
 
     canonicaliser: int
     bucket_bits: int
     hash_key: bytes
+    born: str
 
-    def encode(self) -> tuple[int, int, str]:
-        """As Redis keeps it: the version, the bits, the key in hex."""
-        return self.canonicaliser, self.bucket_bits, self.hash_key.hex()
+    def encode(self) -> tuple[int, int, str, str]:
+        """As Redis keeps it: the version, the bits, the key in hex, the mark of birth."""
+        return self.canonicaliser, self.bucket_bits, self.hash_key.hex(), self.born
+
+    def reborn(self) -> Self:
+        """The same rules for a new memory."""
+        return replace(self, born=_mark())
 
     @classmethod
     def decode(cls, fields: Sequence[bytes]) -> Self:
         """What Redis kept."""
-        canonicaliser, bucket_bits, hash_key = fields
-        return cls(int(canonicaliser), int(bucket_bits), bytes.fromhex(hash_key.decode()))
+        canonicaliser, bucket_bits, hash_key, born = fields
+        return cls(int(canonicaliser), int(bucket_bits), bytes.fromhex(hash_key.decode()), born.decode())
 
     def __repr__(self) -> str:
         key = key_id(self.hash_key)
@@ -46,7 +52,11 @@ class Pin:
 
 def wanted(*, expected_urls: int, canonicaliser: int, hash_key: bytes | None) -> Pin:
     """The rules for a crawl that begins now; without a configured key it gets a random one."""
-    return Pin(canonicaliser, bucket_bits_for(expected_urls), hash_key or secrets.token_bytes(KEY_BYTES))
+    return Pin(canonicaliser, bucket_bits_for(expected_urls), hash_key or secrets.token_bytes(KEY_BYTES), _mark())
+
+
+def _mark() -> str:
+    return secrets.token_hex(8)
 
 
 def agree(name: LedgerName, pinned: Pin, *, canonicaliser: int, hash_key: bytes | None) -> Pin:

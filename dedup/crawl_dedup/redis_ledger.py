@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from crawl_dedup import pin, redis_names
 from crawl_dedup.canonical import CANONICALISER_VERSION
+from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.fingerprint import Fingerprinter
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
@@ -93,6 +94,11 @@ class RedisLedger:
         """Whose memory this is."""
         return self._name
 
+    @property
+    def born(self) -> str:
+        """See :attr:`crawl_dedup.ledger.Ledger.born`."""
+        return self.pinned.born
+
     async def __aenter__(self) -> Self:
         await self._pulse.start()
         return self
@@ -117,7 +123,8 @@ class RedisLedger:
     async def commit(self, commit: Commit) -> Committed:
         """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
         words: list[str | bytes | int] = ["FCALL", "ledger1_commit", 1, self._books]
-        words += (commit.parent, self._consumer, _LEASE_MS, commit.outcome, commit.max_admitted, len(commit.counts))
+        words += (commit.parent, self._consumer, _LEASE_MS, commit.outcome, commit.max_admitted)
+        words += (commit.relies_on, len(commit.counts))
         for count in commit.counts.items():
             words += count
         for message in commit.messages:
@@ -132,6 +139,8 @@ class RedisLedger:
                 return Committed(None, duplicate=answer[1], over_limit=answer[2])
             case b"kept":
                 return Committed(_outbox(commit.parent, answer[1]))
+            case b"forgot":
+                raise LedgerForgot(f"Redis has forgotten crawl {self._name}", remedy="begin the URL again")
             case _:
                 return _FINISHED
 
@@ -175,10 +184,11 @@ class RedisLedger:
         """
         mine = self.pinned
         answer = await self._redis.call(
-            "FCALL", "ledger1_heartbeat", 1, self._books, *mine.encode(), self._consumer, _ALIVE_MS
+            "FCALL", "ledger1_heartbeat", 1, self._books, *mine.reborn().encode(), self._consumer, _ALIVE_MS
         )
         theirs = pin.Pin.decode(answer)
         pin.agree(self._name, theirs, canonicaliser=mine.canonicaliser, hash_key=mine.hash_key)
+        self.pinned = theirs
 
     async def leave(self) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.leave`."""

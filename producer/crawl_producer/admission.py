@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
@@ -41,12 +42,14 @@ class Work:
         links: messages for its distinct in-scope links, not yet checked against the ledger.
         counts: links that stayed outside, by ``filtered:<reason>``; and those known, in ``discovered`` and
             ``duplicate``.
+        relies_on: the memory that links are known to which were left out for that; see :mod:`crawl_producer.known`.
     """
 
     parent: Fingerprint
     outcome: str
     links: Sequence[Link] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    relies_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Admission:
         self._router = router
         self._max_pages = max_pages
         self._refused_tries = refused_tries
-        self.known = Known()
+        self.known = Known(ledgers[0].born)
 
     async def admit(self, work: Work, *, seed: bool = False) -> Admitted:
         """Commit, publish, confirm, finish. Returns when the broker has every new link.
@@ -98,9 +101,15 @@ class Admission:
             PublishFailed: some message is not in a queue yet; it stays in the outbox, and whoever begins
                 the parent again, or sweeps, publishes it.
             LedgerUnavailable: Redis is gone; the same holds.
+            LedgerForgot: links were left out that are known to a memory which is no more; nothing was committed.
         """
         while True:
-            commits = await _all([ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers])
+            try:
+                commits = await _all([ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers])
+            except LedgerForgot:
+                await self._ledgers[0].heartbeat()
+                self.known.renew(self._ledgers[0].born)
+                raise
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
             await self._publish(open_ones)
             finished = await _all([ledger.finish(work.parent) for ledger, _ in open_ones])
@@ -142,7 +151,9 @@ class Admission:
     def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
         fingerprint, envelope = ledger.fingerprint, self._envelope
         messages = [(fingerprint(link.url), envelope(link, seed=seed)) for link in work.links]
-        return Commit(work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages)
+        return Commit(
+            work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages, relies_on=work.relies_on
+        )
 
     def _envelope(self, link: Link, *, seed: bool) -> EncodedMessage:
         routes = self._router.routes(link.url, seed=seed)

@@ -11,6 +11,9 @@ only when
 That the ledger *said* it is admitted is not enough. Its message may still lie in the outbox of another page, and a
 Redis that loses its last second loses that outbox together with the admission. The other page is fetched again then,
 perhaps by this process, and must bring all its links. What is known here is safe whatever becomes of Redis.
+
+When a crawl is forgotten and begun anew, nothing of this holds for the new one. So whoever leaves links out says which
+memory of the crawl they are known to, and the ledger takes no such commit for another one.
 """
 
 from collections.abc import Iterable
@@ -23,10 +26,12 @@ class Known:
     """The latest safe URLs of one crawl and group.
 
     Args:
+        born: the memory that they are known to; see :attr:`crawl_dedup.ledger.Ledger.born`.
         kept: how many at least, once there were so many; see :data:`KEPT`.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, born: str, kept: int = KEPT) -> None:
+        self.born = born
         self._kept = kept
         self._young: set[str] = set()
         self._old: set[str] = set()
@@ -42,3 +47,9 @@ class Known:
         self._young.update(urls)
         if len(self._young) >= self._kept:
             self._young, self._old = set(), self._young
+
+    def renew(self, born: str) -> None:
+        """Begin anew for this memory of the crawl, unless it is the one already."""
+        if born != self.born:
+            self.born = born
+            self._young, self._old = set(), set()

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerName, Outbox, Progress, Verdict
+from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerForgot, LedgerName, Outbox, Progress, Verdict
 from crawl_dedup.ledger import REOPENED_TTL_S, SUSPECT_TTL_S
 from ledger_worlds import NAME, memory_world, redis_world
 from stories import in_a_world
@@ -135,6 +136,37 @@ async def test_a_released_url_is_free_and_still_open(world):
     await a.release(url)
     assert (await a.progress()).open == 1
     assert (await b.begin(url)).verdict is Verdict.GO
+
+
+# relying on what is known
+
+
+@in_a_world
+async def test_a_commit_that_relies_on_this_memory_is_taken(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    assert a.born
+    assert a.born == (await living(world, "b")).born
+    await a.commit(Commit(url, "ok", counts={"discovered": 2, "duplicate": 2}, relies_on=a.born))
+    assert (await a.progress()).counts["duplicate"] == 2
+
+
+@in_a_world
+async def test_a_commit_that_relies_on_a_memory_that_is_no_more_does_nothing(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    relied_on = a.born
+    await world.forget()
+    commit = Commit(url, "ok", links(a, "child"), counts={"discovered": 2, "duplicate": 2}, relies_on=relied_on)
+    with pytest.raises(LedgerForgot):
+        await a.commit(commit)
+    await a.heartbeat()
+    assert a.born != relied_on
+    with pytest.raises(LedgerForgot):
+        await a.commit(commit)
+    assert (await a.progress()).admitted == 0
+    await a.commit(replace(commit, counts={}, relies_on=a.born))
+    assert (await a.progress()).admitted == 2
 
 
 # suspects

@@ -1,11 +1,12 @@
 """Links that are not brought to the ledger again: which these are, and what a Redis that forgets does to them."""
 
 import asyncio
+from copy import deepcopy
 
 import pytest
 
 from crawl_consumer import harvest
-from crawl_dedup import LedgerName, MemoryLedger
+from crawl_dedup import LedgerForgot, LedgerName, MemoryLedger
 from crawl_producer.admission import Admission, Work
 from crawl_producer.errors import Unroutable
 from crawl_producer.known import Known
@@ -23,11 +24,11 @@ def work(door, parent, *links):
     admission, ledger = door
     page = UrlMessage(crawl="c", url=HOME + parent, root="site.example")
     gathered = harvest.links(page, links, Scope(ScopeSpec()), now_ms=7, known=admission.known)
-    return Work(ledger.fingerprint(page.url), "ok", gathered.links, gathered.counts)
+    return Work(ledger.fingerprint(page.url), "ok", gathered.links, gathered.counts, gathered.relies_on)
 
 
 def test_the_oldest_are_forgotten_and_their_number_is_bounded():
-    known = Known(kept=10)
+    known = Known("born", kept=10)
     for n in range(100):
         known.add([str(n)])
         assert len(known) <= 20
@@ -76,11 +77,12 @@ def test_a_link_that_lies_in_the_outbox_of_a_page_which_redis_forgets_is_publish
     assert with_doors(story) == 1
 
 
-def test_a_known_link_has_its_message_in_the_queue_whatever_redis_forgets():
+def test_a_known_link_has_its_message_in_the_queue_though_redis_has_lost_its_last_second():
     async def story(world, door):
         admission, ledger = door
+        earlier = deepcopy(world.store._books)
         await admission.admit(work(door, "p", C))
-        world.store.forget(LedgerName("c"))
+        world.store._books = earlier
         await admission.admit(work(door, "p", C))
         return len(world.broker.server.queue("q").ready), (await ledger.begin(ledger.fingerprint(C))).verdict.value
 
@@ -114,3 +116,48 @@ def test_a_page_that_a_consumer_has_brought_to_its_end_is_known_to_it():
 
     asyncio.run(main())
     assert brought == [1, 0]
+
+
+def test_a_crawl_that_was_forgotten_and_begun_anew_gets_all_its_links():
+    async def story(world, door):
+        admission, ledger = door
+        await admission.admit(work(door, "p", C))
+        in_flight = work(door, "r", C)
+        world.store.forget(LedgerName("c"))
+        with pytest.raises(LedgerForgot):
+            await admission.admit(in_flight)
+        again = work(door, "r", C)
+        await admission.admit(again)
+        return in_flight.links, [link.url for link in again.links], (await ledger.progress()).admitted
+
+    assert with_doors(story, consumers=1) == ((), [C], 2)
+
+
+def test_a_consumer_that_lived_through_a_forgetting_crawls_everything_again():
+    pages = {HOME: html("/a", "/b"), HOME + "a": html("/b"), HOME + "b": html("/a")}
+
+    async def main():
+        async with World(pages) as world:
+            fetch = world.web.fetch
+
+            async def forgetting(url, **options):
+                if world.web.fetched == [HOME, HOME + "a", HOME + "b"]:
+                    world.store.forget(LedgerName("c"))
+                    await world.seed(HOME)
+                return await fetch(url, **options)
+
+            await world.seed(HOME)
+            consumer = asyncio.create_task(world.crawl(until_done=False, concurrency=1))
+            while (await world.progress()).open or not world.web.fetched:
+                await asyncio.sleep(0)
+            world.store.forget(LedgerName("c"))
+            world.web.fetch = forgetting
+            await world.seed(HOME)
+            while (await world.progress()).open:
+                await asyncio.sleep(0)
+            consumer.cancel()
+            return world.web.fetched, (await world.progress()).outcomes
+
+    fetched, outcomes = asyncio.run(main())
+    assert set(fetched[3:]) == set(pages)
+    assert outcomes == {"ok": 3}

@@ -1,6 +1,7 @@
 import pytest
 
 from crawl_consumer import harvest
+from crawl_producer.known import Known
 from crawl_producer.message import UrlMessage
 from crawl_producer.routing import Router
 from crawl_producer.scope import MAX_REDIRECTS, Scope
@@ -68,7 +69,7 @@ PAGE = UrlMessage(crawl="docs", url="https://example.org/a", depth=2, root="exam
 
 def test_links_go_one_deeper_and_those_outside_are_counted_by_reason():
     urls = ["https://example.org/b", "https://other.net/", "https://elsewhere.net/"]
-    gathered = harvest.links(PAGE, urls, Scope(ScopeSpec()), now_ms=7)
+    gathered = harvest.links(PAGE, urls, Scope(ScopeSpec()), now_ms=7, known=Known(""))
     assert gathered.counts == {"filtered:host": 2}
     assert [UrlMessage.decode(link.encode()) for link in gathered.links] == [
         UrlMessage(crawl="docs", url=urls[0], depth=3, root="example.org", parent=PAGE.url, first_seen_ms=7)
