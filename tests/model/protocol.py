@@ -157,7 +157,7 @@ class Protocol:
             yield f"{worker.name} has every confirm", state.with_worker(index, _next(clean))
             return
         books = ledger.confirmed(state.books, worker.url, worker.confirmed, self.flaws)
-        # A seeder and a sweep leave the rest to the next sweep. (A seeder tries full queues again: this is worse.)
+        # A seeder and a sweep leave the rest to the next sweep. (What is refused a seeder really tries again.)
         after = clean._replace(todo=self.plan(PARK) if worker.message else ())
         names = "".join(sorted(worker.confirmed)) or "nothing"
         yield from self._asked(state, index, books, after, f"confirmed({worker.url}: {names})")
