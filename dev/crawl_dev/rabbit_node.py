@@ -1,6 +1,7 @@
 """One private RabbitMQ node: its files, its process, and what can be done to it."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,22 +103,27 @@ class RabbitNode(ServerProcess):
         Raises:
             ServersError: it failed or hung; the message has what it said.
         """
-        try:
-            done = subprocess.run(
-                [*self.ctl_command, "--quiet", *arguments],
-                env=self._tools_environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_CTL_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ServersError(f"rabbitmqctl {' '.join(arguments)}: no answer in {_CTL_TIMEOUT_S:.0f} s") from None
-        if done.returncode != 0:
-            said = " ".join((done.stderr or done.stdout).split())
+        child = subprocess.Popen(
+            [*self.ctl_command, "--quiet", *arguments],
+            env=self._tools_environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with child:
+            try:
+                printed, complained = child.communicate(timeout=_CTL_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                raise ServersError(f"rabbitmqctl {' '.join(arguments)}: no answer in {_CTL_TIMEOUT_S:.0f} s") from None
+            finally:
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)  # it is a script, and what hangs is the script's child
+        if child.returncode != 0:
+            said = " ".join((complained or printed).split())
             raise ServersError(f"rabbitmqctl {' '.join(arguments)}: {said}")
-        return done.stdout
+        return printed
 
     def _own_environment(self, folder: Path) -> dict[str, str]:
         return {

@@ -1,6 +1,7 @@
 """The private servers do what tests rely on: come up, die and return on command, and leave nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from crawl_dev import (
     StaticSite,
     python_docs_root,
 )
+from e2e_kit import wait_until
 
 _DEV = str(Path(__file__).parents[2] / "dev")
 _QUORUM_QUEUE = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
@@ -66,6 +68,22 @@ def test_rabbitmqctl_says_in_one_line_what_is_wrong(rabbit: RabbitCluster) -> No
     with pytest.raises(ServersError, match="rabbitmqctl no_such_command") as caught:
         rabbit.ctl("no_such_command")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("fresh_vhost")
+def test_a_rabbitmqctl_that_hangs_is_ended_with_everything_it_started(
+    rabbit: RabbitCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawl_dev.rabbit_node._CTL_TIMEOUT_S", 5.0)
+    node = rabbit.nodes[0]
+    node.pause()
+    with pytest.raises(ServersError, match="no answer in 5 s"):
+        node.ctl("list_queues")
+    started = f"-home {node.folder.parent} .*rabbitmqctl"
+    listed = ["ps", "-ww", "-eo", "args"]
+    wait_until(lambda: not re.search(started, subprocess.check_output(listed, text=True)), "rabbitmqctl to end")
+    node.resume()
+    node.wait_ready()
 
 
 def test_three_nodes_survive_one_and_take_it_back(cluster: RabbitCluster, cluster_vhost: str) -> None:
