@@ -130,8 +130,8 @@ def _limit(results: Results) -> str:
     return (
         f"A page of two processes costs {sum(costs.values()):.2f} ms of CPU in all ("
         + ", ".join(f"{who} {cost:.2f}" for who, cost in costs.items())
-        + f"), and there are {cores} cores for everything: {most:,.0f} pages/s at most, {most / alone:.2f} times what one"
-        f" process does. Two processes reached {rate / most:.0%} of that."
+        + f"), and there are {cores} cores for everything: {most:,.0f} pages/s at most, {most / alone:.2f} times"
+        f" what one process does. Two processes reached {rate / most:.0%} of that."
     )
 
 

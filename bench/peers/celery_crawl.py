@@ -64,7 +64,8 @@ if __name__ == "__main__":
     follow([sys.argv[1]])
     worker = subprocess.Popen(
         [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "celery", "--app", "celery_crawl", "worker",
-         "--pool", "prefork", "--concurrency", str(WORKERS), "--loglevel", "ERROR", "--without-gossip", "--without-mingle"],
+         "--pool", "prefork", "--concurrency", str(WORKERS),
+         "--loglevel", "ERROR", "--without-gossip", "--without-mingle"],
         cwd=Path(__file__).parent,
     )  # fmt: skip
     wait_until_quiet(log)
