@@ -8,9 +8,12 @@ INSTALLED := $(VENV)/.installed
 DEV := PYTHONPATH=dev $(BIN)/python
 # Another site for `make demo`: make demo SITE=https://docs.example.org/
 SITE ?=
+# Another Python environment for the other crawlers of `make bench`; and QUICK=1 to see whether a benchmark runs at all.
+PEERS := .venv-peers
+QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness bench-quick profile build clean
+.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness bench bench-scale bench-quick profile build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +45,18 @@ $(INSTALLED): pyproject.toml dev/make-venv
 servers: ## Install RabbitMQ, Redis and nginx, where they are missing
 	@dev/install-servers
 
+bench: venv servers $(PEERS)/.installed ## Measure against other crawlers (10 minutes, on an idle machine) and write docs/benchmarks.md
+	@$(DEV) bench/compare.py --peers $(PEERS)/bin/python $(if $(QUICK),--quick)
+
+$(PEERS)/.installed: bench/requirements-peers.txt | venv
+	@echo "make bench: installing the other crawlers into $(PEERS)"
+	@$(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (15 minutes), likewise
+	@$(DEV) bench/scale.py $(if $(QUICK),--quick,--write)
+
 bench-seed: venv servers ## Measure seeding: URLs per second and memory
 	@$(DEV) bench/seed.py
 
@@ -64,5 +79,5 @@ build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build
 
 clean: ## Remove everything that these targets have made
-	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

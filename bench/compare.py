@@ -138,7 +138,7 @@ def _limit(results: Results) -> str:
 def write(results: Results, everybody: Mapping[str, Contender], notes: Sequence[str]) -> None:
     """Put tables and chart where readers find them."""
     text = report(results, {name: contender.title for name, contender in everybody.items()}, notes)
-    place("compare", text)
+    place("compare", f"![Pages a second, as bars]({DOCUMENT.stem}.svg)\n\n{text}")
     bars = [Bar(c.title, _rate(results, name), c.ours) for name, c in everybody.items() if name in results.rounds]
     chart = svg("Pages a second: median, and range of the rounds", sorted(bars, key=lambda bar: -bar.value.median))
     DOCUMENT.with_suffix(".svg").write_text(chart)
@@ -155,8 +155,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="odd, so that slow contenders open and close them")
     parser.add_argument("--copies", type=int, default=6, help="of the Python manual, 530 URLs each")
     parser.add_argument("--only", help="names of contenders, separated by commas; nothing is written then")
+    parser.add_argument("--quick", action="store_true", help="one round over one copy: whether it runs, not how fast")
     parser.add_argument("--json", type=Path, help="keep the figures of every round in this file")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds = options.copies = 1
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawl-bench-")))
         site = stack.enter_context(StaticSite(stack.enter_context(copies(manual(), options.copies))))
@@ -169,7 +172,7 @@ def main() -> None:
         results = compete(everybody, options.rounds)
     if options.json:
         options.json.write_text(json.dumps({"rounds": results.rounds, "complaints": results.complaints}, indent=1))
-    if options.only:
+    if options.only or options.quick:
         print(report(results, {name: contender.title for name, contender in everybody.items()}, notes))
     else:
         write(results, everybody, notes)

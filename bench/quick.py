@@ -124,13 +124,14 @@ def compete(contest: Contest, rounds: int) -> dict[str, list[dict[str, float]]]:
 
 def figures_of(result: Run, start_up: Run) -> dict[str, float]:
     """Pages per second, and milliseconds of CPU for a page."""
+    pages = len(result.paths)
     figures = {
-        "pages": float(result.requests),
+        "pages": float(pages),
         "pages_per_s": result.pages_per_s,
-        "cpu_ms": (result.cpu_s - start_up.cpu_s) * 1000 / result.requests,
+        "cpu_ms": (result.cpu_s - start_up.cpu_s) * 1000 / pages,
     }
     for name, used_s in result.servers_cpu_s.items():
-        figures[f"{name}_cpu_ms"] = used_s * 1000 / result.requests
+        figures[f"{name}_cpu_ms"] = used_s * 1000 / pages
     return figures
 
 

@@ -5,6 +5,7 @@ takes a turn of its host, and with few hosts most URLs wait for theirs, so only 
 """
 
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,9 +33,10 @@ class ManyNames:
 
     def __init__(self, contest: Contest, folder: Path, pages: int) -> None:
         self._contest, self._folder, self._pages = contest, folder, pages
+        self._tags = count()
 
     def crawl(self, crawl: str, hosts: int, pages: int, delay_s: float) -> Run:
-        tag = f"{hosts}-{pages}-{delay_s:g}"
+        tag = next(self._tags)
         names, seeds = self._folder / f"{tag}.hosts", self._folder / f"{tag}.urls"
         port = self._contest.site.port
         names.write_text("".join(f"127.0.0.1 h{n}.test\n" for n in range(hosts)))

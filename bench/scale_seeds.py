@@ -22,7 +22,7 @@ def measure(quick: bool) -> str:
         topology = topology_without_a_page_limit(folder)
         environment = os.environ | servers.environment() | {"CRAWL_TOPOLOGY": str(topology)}
         subprocess.run([BIN / "crawl-topology", "apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        write_urls(folder / "urls.txt", URLS // 100 if quick else URLS, HOSTS)
+        write_urls(folder / "urls.txt", URLS // 10 if quick else URLS, HOSTS)
         runs = {what: seed(folder / "urls.txt", environment) for what in ("new", "all known")}
     rows = [
         [f"{run['urls']:,} URLs, {what}", f"{run['urls_per_s']:,}", run["cpu_us_per_url"], run["peak_mib"]]
