@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from crawl_dedup import host
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope
+from crawl_producer.siblings import Family, Link, Sibling
 
 
 @dataclass(frozen=True, slots=True)
 class Harvest:
     """Links in scope, and links that stayed outside by ``filtered:<reason>``; every link is in one of them."""
 
-    links: tuple[UrlMessage, ...] = ()
+    links: tuple[Link, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -35,14 +36,15 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int)
             counts[f"filtered:{reason}"] += 1
         else:
             kept.append(url)
-    # model_construct: these values were checked one by one already, and validation would cost more than the rest.
-    messages = tuple(
+    if not kept:
+        return Harvest(counts=counts)
+    # model_construct: these values were checked one by one already.
+    family = Family.of(
         UrlMessage.model_construct(
-            crawl=parent.crawl, url=url, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms
+            crawl=parent.crawl, url=kept[0], depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms
         )
-        for url in kept
     )
-    return Harvest(messages, counts)
+    return Harvest(tuple([Sibling(url, family) for url in kept]), counts)
 
 
 def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> Harvest:

@@ -111,6 +111,7 @@ class Settler:
         except PublishFailed as error:
             await self._park_unpublished(delivery, message, error, work.parent)
         else:
+            self._admission.known.add((message.url,))
             delivery.ack()
 
     async def _park_unpublished(

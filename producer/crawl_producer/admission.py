@@ -7,14 +7,15 @@ message in the parent's outbox until RabbitMQ has confirmed all of them (see cra
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
-from crawl_producer.message import UrlMessage
+from crawl_producer.known import Known
 from crawl_producer.routing import Router
+from crawl_producer.siblings import Link
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Work:
 
     parent: Fingerprint
     outcome: str
-    links: Sequence[UrlMessage] = ()
+    links: Sequence[Link] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -65,6 +66,9 @@ class Admission:
         max_pages: admit no URL beyond this many (0: no limit).
         refused_tries: how often to publish what a full queue refuses. A consumer tries once and parks its URL,
             because it holds a delivery; a seeder holds nothing and tries until it is accepted (None).
+
+    Attributes:
+        known: found links that are not brought to the ledger again; seeds always are.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Admission:
         self._router = router
         self._max_pages = max_pages
         self._refused_tries = refused_tries
+        self.known = Known()
 
     async def admit(self, work: Work, *, seed: bool = False) -> Admitted:
         """Commit, publish, confirm, finish. Returns when the broker has every new link.
@@ -90,15 +95,18 @@ class Admission:
                 the parent again, or sweeps, publishes it.
             LedgerUnavailable: Redis is gone; the same holds.
         """
+        brought = work if seed else self._without_known(work)
         while True:
             commits = await asyncio.gather(
-                *(ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers)
+                *(ledger.commit(self._commit(ledger, brought, seed=seed)) for ledger in self._ledgers)
             )
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
             await self._publish(open_ones)
             finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
             if all(finished):
-                return max((_admitted(committed, work) for committed in commits), key=lambda a: a.admitted)
+                self._know(brought.links, open_ones)
+                admitted = max((_admitted(committed, brought) for committed in commits), key=lambda a: a.admitted)
+                return replace(admitted, duplicate=admitted.duplicate + len(work.links) - len(brought.links))
             log.warning("Redis lost the commit of %s; committing again", work.parent)
 
     async def resume(self, outbox: Outbox) -> bool:
@@ -125,12 +133,24 @@ class Admission:
         await self._publish([(ledger, outbox)])
         return await ledger.finish(outbox.parent)
 
+    def _without_known(self, work: Work) -> Work:
+        """Known links are duplicates, and are counted with the others in the commit."""
+        links = [link for link in work.links if link.url not in self.known]
+        if not (known := len(work.links) - len(links)):
+            return work
+        return replace(work, links=links, counts={**work.counts, "discovered": known, "duplicate": known})
+
+    def _know(self, links: Sequence[Link], confirmed: Sequence[tuple[Ledger, Outbox]]) -> None:
+        for ledger, outbox in confirmed:
+            children = {child for child, _ in outbox.messages}
+            self.known.add([link.url for link in links if ledger.fingerprint(link.url) in children])
+
     def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
         fingerprint, envelope = ledger.fingerprint, self._envelope
         messages = [(fingerprint(link.url), envelope(link, seed=seed)) for link in work.links]
         return Commit(work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages)
 
-    def _envelope(self, link: UrlMessage, *, seed: bool) -> EncodedMessage:
+    def _envelope(self, link: Link, *, seed: bool) -> EncodedMessage:
         routes = self._router.routes(link.url, seed=seed)
         words = [word.encode() for route in routes for word in route]
         return _SEPARATOR.join((*words, link.encode()))

@@ -1,0 +1,43 @@
+"""Links that need not be brought to the ledger again, because nothing that Redis could forget can lose them.
+
+Most links of a page lead where others have led before. For each of those the ledger would say "duplicate", after it
+was fingerprinted, enveloped, sent and looked up. A URL is known here only when
+
+* RabbitMQ has confirmed its message to *this* process, so that it is safe in a queue until a consumer is done
+  with it, or
+* *this* process has brought it to its end, and all its links were confirmed.
+
+That the ledger *said* it is admitted is not enough. Its message may still lie in the outbox of another page, and a
+Redis that loses its last second loses that outbox together with the admission. The other page is fetched again then,
+perhaps by this process, and must bring all its links. What is known here is safe whatever becomes of Redis.
+"""
+
+from collections.abc import Iterable
+
+#: URLs kept, at most twice as many: about 150 bytes each. Beyond it the oldest are brought to the ledger again.
+KEPT = 50_000
+
+
+class Known:
+    """The latest safe URLs of one crawl and group.
+
+    Args:
+        kept: how many at least, once there were so many; see :data:`KEPT`.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._young: set[str] = set()
+        self._old: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def __contains__(self, url: str) -> bool:
+        return url in self._young or url in self._old
+
+    def add(self, urls: Iterable[str]) -> None:
+        """These are safe."""
+        self._young.update(urls)
+        if len(self._young) >= self._kept:
+            self._young, self._old = set(), self._young

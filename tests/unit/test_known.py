@@ -1,0 +1,114 @@
+"""Links that are not brought to the ledger again: which these are, and what a Redis that forgets does to them."""
+
+import asyncio
+
+import pytest
+
+from crawl_dedup import LedgerName, MemoryLedger
+from crawl_producer.admission import Admission, Work
+from crawl_producer.errors import Unroutable
+from crawl_producer.known import Known
+from crawl_producer.message import UrlMessage
+from crawl_producer.routing import Router
+from small_world import HOME, World, html
+
+C = HOME + "c"
+
+
+def message(url):
+    return UrlMessage(crawl="c", url=url, root="site.example")
+
+
+def work(ledger, parent, *links):
+    return Work(ledger.fingerprint(HOME + parent), "ok", [message(link) for link in links])
+
+
+def test_the_oldest_are_forgotten_and_their_number_is_bounded():
+    known = Known(kept=10)
+    for n in range(100):
+        known.add([str(n)])
+        assert len(known) <= 20
+    assert all(str(n) in known for n in range(90, 100))
+    assert "0" not in known
+
+
+def with_doors(story, consumers=2):
+    """Run a story of a world and a few consumers' doors, each with its ledger."""
+
+    async def main():
+        async with World({}) as world:
+            ledgers = [world.ledger(f"consumer {n}") for n in range(consumers)]
+            router = Router(world.topology.crawls["c"])
+            return await story(world, *[(Admission([ledger], world.broker, router), ledger) for ledger in ledgers])
+
+    return asyncio.run(main())
+
+
+def test_a_link_that_the_broker_has_confirmed_is_not_brought_again_and_counts_as_a_duplicate():
+    async def story(world, door):
+        admission, ledger = door
+        brought = []
+        commit = ledger.commit
+        ledger.commit = lambda wanted: (brought.append(len(wanted.messages)), commit(wanted))[1]
+        first = await admission.admit(work(ledger, "p", C, HOME + "d"))
+        again = await admission.admit(work(ledger, "r", C, HOME + "e"))
+        return brought, first, again, (await world.progress()).counts, len(world.broker.server.queue("q").ready)
+
+    brought, first, again, counts, waiting = with_doors(story, consumers=1)
+    assert brought == [2, 1]
+    assert (first.admitted, again.admitted, again.duplicate) == (2, 1, 1)
+    assert (counts["discovered"], counts["duplicate"], waiting) == (4, 1, 3)
+
+
+def test_a_link_that_lies_in_the_outbox_of_a_page_which_redis_forgets_is_published_with_that_page():
+    """The one that a cache of the ledger's answers would lose: its page is fetched again by who saw it admitted."""
+
+    async def story(world, dying, living):
+        (dead, his), (mine, my) = dying, living
+        await his.commit(dead._commit(his, work(his, "p", C), seed=False))  # and dies before it publishes
+        assert (await mine.admit(work(my, "r", C))).duplicate == 1
+        world.store.forget(LedgerName("c"))
+        assert (await mine.admit(work(my, "p", C))).admitted == 1
+        return len(world.broker.server.queue("q").ready)
+
+    assert with_doors(story) == 1
+
+
+def test_a_known_link_has_its_message_in_the_queue_whatever_redis_forgets():
+    async def story(world, door):
+        admission, ledger = door
+        await admission.admit(work(ledger, "p", C))
+        world.store.forget(LedgerName("c"))
+        await admission.admit(work(ledger, "p", C))
+        return len(world.broker.server.queue("q").ready), (await ledger.begin(ledger.fingerprint(C))).verdict.value
+
+    assert with_doors(story, consumers=1) == (1, "go")
+
+
+def test_a_link_that_could_not_be_published_is_brought_again():
+    async def story(world, door):
+        _, ledger = door
+        admission = Admission([ledger], world.broker, Router(world.topology.crawls["c"], key="nowhere"))
+        with pytest.raises(Unroutable):
+            await admission.admit(work(ledger, "p", C))
+        return len(admission.known)
+
+    assert with_doors(story, consumers=1) == 0
+
+
+def test_a_page_that_a_consumer_has_brought_to_its_end_is_known_to_it():
+    brought = []
+
+    class Watched(MemoryLedger):
+        async def commit(self, wanted):
+            brought.append(len(wanted.messages))
+            return await super().commit(wanted)
+
+    async def main():
+        async with World({HOME: html("/c"), C: html("/")}) as world:
+            await world.seed(HOME)
+            world.ledger = lambda consumer: Watched(world.store, LedgerName("c"), consumer)
+            await world.crawl(concurrency=1)
+
+    asyncio.run(main())
+    assert brought == [1, 0]
