@@ -8,6 +8,7 @@ docs/benchmarks.md, and how to read them is told there.
 import argparse
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ TARGETS = (
 WORDS = {"pages_per_s": "pages/s", "cpu_ms": "CPU per page"}
 #: What slow contenders crawl, and where everybody's start-up is measured: a page without links.
 ONE_COPY, START_UP = "copy0/index.html", "single/"
+#: What is not reached from the one copy: the common start page, and the other copies.
+OTHER_COPIES = re.compile(r"/$|/copy[1-9]")
 #: Columns of CPU milliseconds per page: the crawler's own processes, and each server's.
 COSTS = {"cpu_ms": "crawler", "rabbit1_cpu_ms": "RabbitMQ", "redis_cpu_ms": "Redis", "nginx_cpu_ms": "nginx"}
 REQUIREMENTS = Path(__file__).with_name("requirements-peers.txt")
@@ -54,7 +57,7 @@ class Results:
     def judge(self, number: int, runs: Mapping[str, Run], start_up: Mapping[str, Run], slow: Sequence[str]) -> None:
         """Keep the figures of a round's runs, if each asked for what the others did."""
         site = agreed(run.paths for name, run in runs.items() if name not in slow)
-        part = frozenset(path for path in site if path.startswith("/copy0/"))
+        part = frozenset(path for path in site if not OTHER_COPIES.match(path))
         for name, run in runs.items():
             if why := complaint(run.paths, part if name in slow else site):
                 self.complaints.append(f"{name}, round {number + 1}: {why}")
@@ -160,11 +163,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.rounds = options.copies = 1
+    load = machine.load()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawl-bench-")))
         site = stack.enter_context(StaticSite(stack.enter_context(copies(manual(), options.copies))))
         servers = stack.enter_context(PrivateServers(1))
-        notes = [*machine.described(servers), f"The others: {machine.pinned(REQUIREMENTS, PACKAGES)}."]
+        notes = [*machine.described(servers, load), f"The others: {machine.pinned(REQUIREMENTS, PACKAGES)}."]
         contest = Contest(site, servers, folder, 2 * (options.rounds + 1))
         everybody = contenders(contest, options.rounds, options.peers, site.folder / "requests.log")
         if options.only:

@@ -14,19 +14,25 @@ from crawl_dev.servers import Servers
 
 #: Ours that count for speed.
 PACKAGES = ("crawlmq", "aiohttp", "lxml", "pika", "redis", "uvloop", "ada-url")
-#: At a load average above this the machine had other things to do: figures are noise.
-IDLE_LOAD = 0.5
+#: At a load average above this the machine had other things to do: figures are noise. What has just been installed
+#: leaves some behind.
+IDLE_LOAD = 1.0
 
 
-def described(servers: Servers) -> list[str]:
+def load() -> float:
+    """How busy the machine was in the last minute; to be asked before anything is started."""
+    return os.getloadavg()[0]
+
+
+def described(servers: Servers, load_before: float) -> list[str]:
     """Lines of Markdown: when, on what, with what."""
     release = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     redis = _said([str(installed.program("redis-server")), "--version"], r"v=(\S+)")
     nginx = _said([str(installed.program("nginx")), "-v"], r"nginx/(\S+)")
     return [
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores ({_cpu()}), {_memory_gib():.0f} GiB,"
-        f" {release}, load average {os.getloadavg()[0]:.2f} before the first run"
-        + (" (**not idle**: read these figures as noise)." if os.getloadavg()[0] > IDLE_LOAD else "."),
+        f" {release}, load average {load_before:.2f} before the first run"
+        + (" (**not idle**: read these figures as noise)." if load_before > IDLE_LOAD else "."),
         f"Python {platform.python_version()}, RabbitMQ {servers.rabbit.ctl('version').strip()}, Redis {redis},"
         f" nginx {nginx}; " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + ".",
     ]

@@ -32,8 +32,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; repeatable")
     parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
     options = parser.parse_args()
+    load = machine.load()
     with PrivateServers(1) as servers:
-        notes = "\n\n".join(machine.described(servers))
+        notes = "\n\n".join(machine.described(servers, load))
     for name in options.only or PARTS:
         print(f"\n== {name}", flush=True)
         text = f"{notes}\n\n{PARTS[name](options.quick)}"

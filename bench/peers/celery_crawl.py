@@ -63,7 +63,7 @@ if __name__ == "__main__":
     log = Path(os.environ["BENCH_REQUEST_LOG"])
     follow([sys.argv[1]])
     worker = subprocess.Popen(
-        [sys.executable, "-W", "ignore::RuntimeWarning", "-m", "celery", "--app", "celery_crawl", "worker",
+        [sys.executable, "-W", "ignore::UserWarning", "-m", "celery", "--app", "celery_crawl", "worker",
          "--pool", "prefork", "--concurrency", str(WORKERS),
          "--loglevel", "ERROR", "--without-gossip", "--without-mingle"],
         cwd=Path(__file__).parent,
