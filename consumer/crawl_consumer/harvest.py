@@ -38,12 +38,7 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int)
             kept.append(url)
     if not kept:
         return Harvest(counts=counts)
-    # model_construct: these values were checked one by one already.
-    family = Family.of(
-        UrlMessage.model_construct(
-            crawl=parent.crawl, url=kept[0], depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms
-        )
-    )
+    family = Family.of(crawl=parent.crawl, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms)
     return Harvest(tuple([Sibling(url, family) for url in kept]), counts)
 
 

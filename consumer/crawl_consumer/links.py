@@ -2,6 +2,8 @@
 
 import html
 import re
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
 from lxml import etree
@@ -23,26 +25,45 @@ _HREF = re.compile(
     r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""", re.IGNORECASE
 )
 
+#: References that a process remembers the URLs of; they take about 400 bytes each.
+REMEMBERED = 16_384
+
 _UNENDORSED = frozenset({"nofollow", "ugc", "sponsored"})
 
 
-def hrefs(tree: etree._Element) -> dict[str, bool]:
-    """The distinct references of ``a`` and ``area`` elements in document order, without fragments, none empty.
+class Written(NamedTuple):
+    """What a page says in its links and ``meta`` elements.
 
-    True: the page vouches for one of its links to it, by giving it no rel of ``nofollow``, ``ugc`` or ``sponsored``
-    (https://html.spec.whatwg.org/multipage/links.html#link-type-nofollow).
+    Attributes:
+        references: the distinct references of ``a`` and ``area`` elements in document order, without fragments, none
+            empty. True: the page vouches for one of its links there, by giving it no rel of ``nofollow``, ``ugc`` or
+            ``sponsored`` (https://html.spec.whatwg.org/multipage/links.html#link-type-nofollow).
+        metas: name and content of every ``meta`` element that has both.
     """
-    found: dict[str, bool] = {}
-    for element in tree.iter("a", "area"):
-        if href := element.get("href"):
-            reference = href.partition("#")[0].strip(_C0_OR_SPACE)
+
+    references: dict[str, bool]
+    metas: list[tuple[str, str]]
+
+
+def written(tree: etree._Element) -> Written:
+    """Read them in one walk through the tree: another one for the ``meta`` elements took 6 % of a page's time."""
+    references: dict[str, bool] = {}
+    metas: list[tuple[str, str]] = []
+    for element in tree.iter("a", "area", "meta"):
+        if element.tag == "meta":
+            name, content = element.get("name"), element.get("content")
+            if name and content:
+                metas.append((name, content))
+        elif href := element.get("href"):
+            reference = href.partition("#")[0]
+            if references.get(reference):
+                continue
             rel = element.get("rel")
-            if rel is None or _UNENDORSED.isdisjoint(rel.lower().split()):
-                found[reference] = True
-            else:
-                found.setdefault(reference, False)
-    found.pop("", None)
-    return found
+            endorsed = rel is None or _UNENDORSED.isdisjoint(rel.lower().split())
+            reference = reference.strip(_C0_OR_SPACE)
+            references[reference] = endorsed or references.get(reference, False)
+    references.pop("", None)
+    return Written(references, metas)
 
 
 def hrefs_of_text(markup: str) -> list[str]:
@@ -53,21 +74,6 @@ def hrefs_of_text(markup: str) -> list[str]:
     found = dict.fromkeys([href.partition("#")[0].strip(_C0_OR_SPACE) for href in hrefs])
     found.pop("", None)
     return list(found)
-
-
-def metas(tree: etree._Element, *, written: int) -> list[tuple[str, str]]:
-    """Name and content of every ``meta`` element that has both.
-
-    Args:
-        tree: the page's.
-        written: how many of them its markup may have. Only if there are fewer in the head, where they belong, the
-            whole tree is walked through, which costs as much as finding all its links.
-    """
-    elements = tree.findall("head/meta")
-    if len(elements) < written:
-        elements = list(tree.iter("meta"))
-    found = [(element.get("name"), element.get("content")) for element in elements]
-    return [(name, content) for name, content in found if name and content]
 
 
 def base_url(tree: etree._Element, page_url: str) -> str:
@@ -82,6 +88,40 @@ def base_url(tree: etree._Element, page_url: str) -> str:
             except UrlInvalid:
                 return page_url
     return page_url
+
+
+def folder(base: str) -> str:
+    """A canonical URL up to the last slash of its path, which is all that most references are relative to."""
+    path_ends = base.find("?")
+    return base[: base.rindex("/", 0, path_ends if path_ends > 0 else len(base)) + 1]
+
+
+def resolve(base: str, base_folder: str, href: str) -> str:
+    """The canonical URL of a reference on a page: :func:`crawl_dedup.canonical.join`, remembered.
+
+    Pages of one folder have most of their references in common, and joining all anew took 5 % of a page's time.
+
+    Args:
+        base: see :func:`base_url`.
+        base_folder: its :func:`folder`.
+        href: the reference.
+
+    Raises:
+        UrlInvalid: from ``join``.
+    """
+    return _joined(base_folder, href) if _is_relative_to_folder(href) else join(base, href)
+
+
+def _is_relative_to_folder(href: str) -> bool:
+    """Whether the last segment and the query of the base cannot matter.
+
+    They do for references without path and authority (https://url.spec.whatwg.org/#relative-state): ``?x``, ``#x``,
+    those with white space in front of that, and oddities such as ``http:?x``.
+    """
+    return href[:1] > " " and href[0] not in "?#" and (":" not in href or href.startswith(("http://", "https://")))
+
+
+_joined = lru_cache(maxsize=REMEMBERED)(join)
 
 
 def with_encoded_query(href: str, encoding: str) -> str:

@@ -7,9 +7,8 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 from parsel import Selector, SelectorList
@@ -17,7 +16,6 @@ from parsel import Selector, SelectorList
 from crawl_consumer import links
 from crawl_consumer.charset import detect
 from crawl_consumer.response import Response
-from crawl_dedup.canonical import join
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.message import UrlMessage
 
@@ -39,8 +37,7 @@ _PARSER = etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True
 _TEXT = etree.XPath("//*[not(self::script or self::style or self::title)]/text()", smart_strings=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
+class Follow(NamedTuple):
     """A spider's wish that this URL be crawled; it may be relative to the page that it is yielded for."""
 
     url: str
@@ -136,10 +133,18 @@ class Page:
         """What references on this page are relative to."""
         return links.base_url(self.tree, self.url)
 
+    @cached_property
+    def _folder(self) -> str:
+        return links.folder(self.base_url)
+
+    @cached_property
+    def _written(self) -> links.Written:
+        return links.written(self.tree)
+
     @property
     def metas(self) -> list[tuple[str, str]]:
         """Name and content of its meta elements."""
-        return links.metas(self.tree, written=self._markup().lower().count(b"<meta") if self.is_html else 0)
+        return self._written.metas
 
     @cached_property
     def unendorsed(self) -> frozenset[str]:
@@ -193,9 +198,11 @@ class Page:
     def _links(self) -> dict[str, bool]:
         """Canonical URLs, and whether the page vouches for one of its links there."""
         found: dict[str, bool] = {}
-        references = links.hrefs(self.tree)
+        references = self._written.references
         if self.parse_error:
-            references |= dict.fromkeys(links.hrefs_of_text(self._markup().decode("utf-8", "replace")), True)
+            references = references | dict.fromkeys(
+                links.hrefs_of_text(self._markup().decode("utf-8", "replace")), True
+            )
         for href, endorsed in references.items():
             try:
                 url = self._resolve(href)
@@ -210,7 +217,7 @@ class Page:
             return href
         if not href.isascii() and not self.encoding.startswith("utf"):
             href = links.with_encoded_query(href, self.encoding)
-        url = join(self.base_url, href)
+        url = links.resolve(self.base_url, self._folder, href)
         self._resolved.add(url)
         return url
 

@@ -19,7 +19,6 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
@@ -103,8 +102,10 @@ async def run(spider: Spider, page: Page) -> Parsed:
 
     def take(thing: object) -> None:
         if isinstance(thing, Follow):
-            with suppress(UrlInvalid):  # the page counted it
+            try:
                 follows[page.resolve(thing.url)] = None
+            except UrlInvalid:  # the page counted it
+                return
         else:
             items.append(_record(thing))
 

@@ -1,7 +1,7 @@
 """Messages for the links of one page: they differ in nothing but their URL, so the rest is encoded once."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from pydantic_core import to_json
 
@@ -27,20 +27,21 @@ class Family:
     """What siblings have in common.
 
     Attributes:
-        first: any of them.
+        pattern: their message, with a place for the URL.
         before: the bytes of the message up to the URL …
         after: … and behind it.
     """
 
-    first: UrlMessage
+    pattern: UrlMessage
     before: bytes
     after: bytes
 
     @classmethod
-    def of(cls, first: UrlMessage) -> Self:
-        """The family of this message."""
-        before, after = first.model_copy(update={"url": _PLACE}).encode().split(to_json(_PLACE))
-        return cls(first, before, after)
+    def of(cls, **common: Any) -> Self:
+        """The family of messages with these fields, all but the URL; they are not validated."""
+        pattern = UrlMessage.model_construct(url=_PLACE, **common)
+        before, after = pattern.encode().split(to_json(_PLACE))
+        return cls(pattern, before, after)
 
 
 class Sibling(NamedTuple):
@@ -57,5 +58,5 @@ class Sibling(NamedTuple):
         family = self.family
         body = family.before + to_json(self.url) + family.after
         if len(body) > MAX_ENCODED_BYTES:
-            return family.first.model_copy(update={"url": self.url}).encode()
+            return family.pattern.model_copy(update={"url": self.url}).encode()
         return body

@@ -1,15 +1,23 @@
 """Links as they are written on a page."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
-from crawl_consumer.links import base_url, hrefs, hrefs_of_text, with_encoded_query
+from crawl_consumer.links import base_url, folder, hrefs_of_text, resolve, with_encoded_query, written
+from crawl_dedup.canonical import join
+from crawl_dedup.errors import UrlInvalid
 
 PAGE = "http://site.example/folder/page.html"
 
 
 def tree(markup):
     return etree.fromstring(f"<html><body>{markup}</body></html>", etree.HTMLParser(huge_tree=True))
+
+
+def hrefs(root):
+    return written(root).references
 
 
 def test_references_are_distinct_and_in_document_order():
@@ -105,3 +113,29 @@ def test_links_are_found_in_markup_that_no_tree_can_hold(markup, found):
 )
 def test_markup_made_to_be_slow_is_not(piece):
     hrefs_of_text("<a " + piece * 200_000)
+
+
+BASES = st.sampled_from(
+    [
+        "http://h.example/",
+        "http://h.example/a/b?c=/d/e",
+        "https://h.example:8/a//",
+        "http://h.example/?",
+        "http://[::1]/x",
+    ]
+)
+HREFS = st.lists(
+    st.sampled_from([*"a.:/\\?#@%[] \t\n\x00ü", "..", "//", "http:", "https://", "mailto:", "HTTP:"]), max_size=6
+).map("".join)
+
+
+@settings(max_examples=3000)
+@given(BASES, HREFS)
+def test_a_remembered_url_is_the_one_that_joining_gives(base, href):
+    def outcome(function, *arguments):
+        try:
+            return function(*arguments)
+        except UrlInvalid as error:
+            return str(error)
+
+    assert outcome(resolve, base, folder(base), href) == outcome(join, base, href)

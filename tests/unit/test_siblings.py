@@ -9,10 +9,7 @@ from crawl_producer.siblings import Family, Sibling
 PARENT = "https://example.org/a?b\\c"
 
 
-def message(url, parent=PARENT):
-    return UrlMessage.model_construct(
-        crawl='a "quoted" \n crawl', url=url, depth=3, root="example.org", parent=parent, first_seen_ms=7
-    )
+COMMON = {"crawl": 'a "quoted" \n crawl', "depth": 3, "root": "example.org", "parent": PARENT, "first_seen_ms": 7}
 
 
 @pytest.mark.parametrize(
@@ -25,17 +22,17 @@ def message(url, parent=PARENT):
     ],
 )
 def test_a_sibling_is_encoded_as_the_message_that_it_stands_for(url):
-    family = Family.of(message("https://example.org/first"))
-    assert Sibling(url, family).encode() == message(url).encode()
+    family = Family.of(**COMMON)
+    assert Sibling(url, family).encode() == UrlMessage.model_construct(url=url, **COMMON).encode()
 
 
 def test_a_parent_that_leaves_no_room_is_left_out_of_this_message_alone():
-    family = Family.of(message("https://example.org/", parent="https://example.org/?" + "\\" * 1900))
+    family = Family.of(**COMMON | {"parent": "https://example.org/?" + "\\" * 1900})
     short, long = (Sibling("https://example.org/" + "x" * n, family).encode() for n in (1, MAX_URL_CHARS - 20))
     assert (UrlMessage.decode(short).parent is None, UrlMessage.decode(long).parent is None) == (False, True)
     assert max(len(short), len(long)) <= MAX_ENCODED_BYTES
 
 
 def test_a_url_that_spells_the_place_of_urls_in_the_family_is_no_problem():
-    family = Family.of(message("https://example.org/", parent="https://example.org/?\\n\\"))
+    family = Family.of(**COMMON | {"parent": "https://example.org/?\\n\\"})
     assert UrlMessage.decode(Sibling("https://example.org/?\\n", family).encode()).url == "https://example.org/?\\n"
