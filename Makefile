@@ -55,7 +55,7 @@ $(PEERS)/.installed: bench/requirements-peers.txt | venv
 	@touch $@
 
 bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (15 minutes), likewise
-	@$(DEV) bench/scale.py $(if $(QUICK),--quick,--write)
+	@$(DEV) bench/scale.py $(if $(QUICK),--quick)
 
 bench-seed: venv servers ## Measure seeding: URLs per second and memory
 	@$(DEV) bench/seed.py

@@ -4,7 +4,6 @@ Run it with ``make bench-scale``; the results go to docs/benchmarks.md, and how 
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping
 
 import machine
@@ -13,7 +12,7 @@ import scale_ledger
 import scale_memory
 import scale_processes
 import scale_seeds
-from tables import DOCUMENT, place
+from tables import place
 
 from crawl_dev.servers import PrivateServers
 
@@ -28,22 +27,23 @@ PARTS: Mapping[str, Callable[[bool], str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the work: whether it runs, not how fast")
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part; repeatable")
-    parser.add_argument("--write", action="store_true", help="put the results into docs/benchmarks.md")
+    parser.add_argument("--quick", action="store_true", help="a little work: whether it runs, not how fast")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part, repeatable; nothing is written then")
     options = parser.parse_args()
     load = machine.load()
     with PrivateServers(1) as servers:
-        notes = "\n\n".join(machine.described(servers, load))
+        described = "\n\n".join(machine.described(servers, load))
+    told("machine", described, writes=not (options.only or options.quick))
     for name in options.only or PARTS:
-        print(f"\n== {name}", flush=True)
-        text = f"{notes}\n\n{PARTS[name](options.quick)}"
-        print(text, flush=True)
-        if options.write:
-            place(f"scale-{name}", text)
-    if options.write:
-        print(f"\nwritten to {DOCUMENT}")
+        told(name, PARTS[name](options.quick), writes=not (options.only or options.quick))
+
+
+def told(name: str, text: str, *, writes: bool) -> None:
+    """Print a part, and put it into the document at once: what follows may fail."""
+    print(f"\n== {name}\n{text}", flush=True)
+    if writes:
+        place(f"scale-{name}", text)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

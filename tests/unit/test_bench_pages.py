@@ -87,7 +87,7 @@ def test_a_document_must_have_the_part_once(document):
         placed(document, "x", "new")
 
 
-@pytest.mark.parametrize("name", ["compare", *(f"scale-{part}" for part in scale.PARTS)])
+@pytest.mark.parametrize("name", ["compare", "scale-machine", *(f"scale-{part}" for part in scale.PARTS)])
 def test_the_document_has_a_place_for_every_result(name):
     assert "new figures" in placed(DOCUMENT.read_text(), name, "new figures")
 
