@@ -4,6 +4,7 @@ In the child the consumer notes its own resident memory once a second. The slope
 crawl, when every cache is full.
 """
 
+import os
 import sys
 import threading
 import time
@@ -50,7 +51,7 @@ def consume(samples: Path, arguments: Sequence[str]) -> None:
 
 
 def _watch(samples: Path) -> None:
-    page_bytes = 4096
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
     with samples.open("w", buffering=1) as out:
         while True:
             resident = int(Path("/proc/self/statm").read_text().split()[1]) * page_bytes
