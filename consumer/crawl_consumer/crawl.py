@@ -190,7 +190,7 @@ class Crawl:
             self._tools.sink.write(item)
         if kept.items:
             await self._tools.sink.flush()
-        gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms())
+        gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms(), known=self.admission.known)
         gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
         if left_out := len(parsed.items) - len(kept.items):
             gathered.counts["items:noindex"] = left_out

@@ -6,9 +6,10 @@ message in the parent's outbox until RabbitMQ has confirmed all of them (see cra
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
+from typing import TypeVar
 
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
@@ -27,6 +28,8 @@ REFUSED_PAUSE_MAX_S = 5.0
 #: A message that goes to several places has an exchange and a key for each, before the body.
 _SEPARATOR = b"\n"
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -36,7 +39,8 @@ class Work:
         parent: the finished URL's fingerprint, or a seed batch's synthetic parent.
         outcome: how the parent ended.
         links: messages for its distinct in-scope links, not yet checked against the ledger.
-        counts: links that stayed outside, by ``filtered:<reason>``.
+        counts: links that stayed outside, by ``filtered:<reason>``; and those known, in ``discovered`` and
+            ``duplicate``.
     """
 
     parent: Fingerprint
@@ -68,7 +72,7 @@ class Admission:
             because it holds a delivery; a seeder holds nothing and tries until it is accepted (None).
 
     Attributes:
-        known: found links that are not brought to the ledger again; seeds always are.
+        known: URLs of found links that need not be brought here again (:func:`crawl_consumer.harvest.links`).
     """
 
     def __init__(
@@ -95,18 +99,15 @@ class Admission:
                 the parent again, or sweeps, publishes it.
             LedgerUnavailable: Redis is gone; the same holds.
         """
-        brought = work if seed else self._without_known(work)
         while True:
-            commits = await asyncio.gather(
-                *(ledger.commit(self._commit(ledger, brought, seed=seed)) for ledger in self._ledgers)
-            )
+            commits = await _all([ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers])
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
             await self._publish(open_ones)
-            finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
+            finished = await _all([ledger.finish(work.parent) for ledger, _ in open_ones])
             if all(finished):
-                self._know(brought.links, open_ones)
-                admitted = max((_admitted(committed, brought) for committed in commits), key=lambda a: a.admitted)
-                return replace(admitted, duplicate=admitted.duplicate + len(work.links) - len(brought.links))
+                if not seed:
+                    self._know(work.links, open_ones)
+                return max((_admitted(committed, work) for committed in commits), key=lambda a: a.admitted)
             log.warning("Redis lost the commit of %s; committing again", work.parent)
 
     async def resume(self, outbox: Outbox) -> bool:
@@ -132,13 +133,6 @@ class Admission:
     async def _resume(self, ledger: Ledger, outbox: Outbox) -> bool:
         await self._publish([(ledger, outbox)])
         return await ledger.finish(outbox.parent)
-
-    def _without_known(self, work: Work) -> Work:
-        """Known links are duplicates, and are counted with the others in the commit."""
-        links = [link for link in work.links if link.url not in self.known]
-        if not (known := len(work.links) - len(links)):
-            return work
-        return replace(work, links=links, counts={**work.counts, "discovered": known, "duplicate": known})
 
     def _know(self, links: Sequence[Link], confirmed: Sequence[tuple[Ledger, Outbox]]) -> None:
         for ledger, outbox in confirmed:
@@ -183,6 +177,11 @@ class Admission:
         return next(
             (f for _, f in failed if isinstance(f, Unroutable) or (final and isinstance(f, PublishRefused))), None
         )
+
+
+async def _all(calls: Sequence[Awaitable[_T]]) -> Sequence[_T]:
+    """The answers to calls that run side by side; a single one, which is a consumer's, goes without a task."""
+    return [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
 
 
 async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:

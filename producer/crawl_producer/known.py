@@ -1,7 +1,8 @@
 """Links that need not be brought to the ledger again, because nothing that Redis could forget can lose them.
 
 Most links of a page lead where others have led before. For each of those the ledger would say "duplicate", after it
-was fingerprinted, enveloped, sent and looked up. A URL is known here only when
+was fingerprinted, enveloped, sent and looked up: a tenth of a page's time, and half of Redis'. A URL is known here
+only when
 
 * RabbitMQ has confirmed its message to *this* process, so that it is safe in a queue until a consumer is done
   with it, or
@@ -33,7 +34,7 @@ class Known:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def __contains__(self, url: str) -> bool:
+    def __contains__(self, url: object) -> bool:
         return url in self._young or url in self._old
 
     def add(self, urls: Iterable[str]) -> None:

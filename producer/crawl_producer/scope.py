@@ -47,7 +47,7 @@ class Scope:
             return "host"
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return "allow"
-        if any(pattern.search(url) for pattern in self._deny):
+        if self._deny and any(pattern.search(url) for pattern in self._deny):
             return "deny"
         return None
 

@@ -4,23 +4,26 @@ import asyncio
 
 import pytest
 
+from crawl_consumer import harvest
 from crawl_dedup import LedgerName, MemoryLedger
 from crawl_producer.admission import Admission, Work
 from crawl_producer.errors import Unroutable
 from crawl_producer.known import Known
 from crawl_producer.message import UrlMessage
 from crawl_producer.routing import Router
+from crawl_producer.scope import Scope
+from crawl_producer.topology import ScopeSpec
 from small_world import HOME, World, html
 
 C = HOME + "c"
 
 
-def message(url):
-    return UrlMessage(crawl="c", url=url, root="site.example")
-
-
-def work(ledger, parent, *links):
-    return Work(ledger.fingerprint(HOME + parent), "ok", [message(link) for link in links])
+def work(door, parent, *links):
+    """A page with these links, as a consumer brings it."""
+    admission, ledger = door
+    page = UrlMessage(crawl="c", url=HOME + parent, root="site.example")
+    gathered = harvest.links(page, links, Scope(ScopeSpec()), now_ms=7, known=admission.known)
+    return Work(ledger.fingerprint(page.url), "ok", gathered.links, gathered.counts)
 
 
 def test_the_oldest_are_forgotten_and_their_number_is_bounded():
@@ -46,18 +49,17 @@ def with_doors(story, consumers=2):
 
 def test_a_link_that_the_broker_has_confirmed_is_not_brought_again_and_counts_as_a_duplicate():
     async def story(world, door):
-        admission, ledger = door
-        brought = []
-        commit = ledger.commit
-        ledger.commit = lambda wanted: (brought.append(len(wanted.messages)), commit(wanted))[1]
-        first = await admission.admit(work(ledger, "p", C, HOME + "d"))
-        again = await admission.admit(work(ledger, "r", C, HOME + "e"))
-        return brought, first, again, (await world.progress()).counts, len(world.broker.server.queue("q").ready)
+        admission, _ = door
+        await admission.admit(work(door, "p", C, HOME + "d"))
+        second = work(door, "r", C, HOME + "e", "https://elsewhere.example/")
+        await admission.admit(second)
+        counts = (await world.progress()).counts
+        return [link.url for link in second.links], counts, len(world.broker.server.queue("q").ready)
 
-    brought, first, again, counts, waiting = with_doors(story, consumers=1)
-    assert brought == [2, 1]
-    assert (first.admitted, again.admitted, again.duplicate) == (2, 1, 1)
-    assert (counts["discovered"], counts["duplicate"], waiting) == (4, 1, 3)
+    brought, counts, waiting = with_doors(story, consumers=1)
+    assert brought == [HOME + "e"]
+    assert counts["filtered:host"] == 1
+    assert (counts["discovered"], counts["duplicate"], waiting) == (5, 1, 3)
 
 
 def test_a_link_that_lies_in_the_outbox_of_a_page_which_redis_forgets_is_published_with_that_page():
@@ -65,10 +67,10 @@ def test_a_link_that_lies_in_the_outbox_of_a_page_which_redis_forgets_is_publish
 
     async def story(world, dying, living):
         (dead, his), (mine, my) = dying, living
-        await his.commit(dead._commit(his, work(his, "p", C), seed=False))  # and dies before it publishes
-        assert (await mine.admit(work(my, "r", C))).duplicate == 1
+        await his.commit(dead._commit(his, work((dead, his), "p", C), seed=False))  # and dies before it publishes
+        assert (await mine.admit(work((mine, my), "r", C))).duplicate == 1
         world.store.forget(LedgerName("c"))
-        assert (await mine.admit(work(my, "p", C))).admitted == 1
+        assert (await mine.admit(work((mine, my), "p", C))).admitted == 1
         return len(world.broker.server.queue("q").ready)
 
     assert with_doors(story) == 1
@@ -77,9 +79,9 @@ def test_a_link_that_lies_in_the_outbox_of_a_page_which_redis_forgets_is_publish
 def test_a_known_link_has_its_message_in_the_queue_whatever_redis_forgets():
     async def story(world, door):
         admission, ledger = door
-        await admission.admit(work(ledger, "p", C))
+        await admission.admit(work(door, "p", C))
         world.store.forget(LedgerName("c"))
-        await admission.admit(work(ledger, "p", C))
+        await admission.admit(work(door, "p", C))
         return len(world.broker.server.queue("q").ready), (await ledger.begin(ledger.fingerprint(C))).verdict.value
 
     assert with_doors(story, consumers=1) == (1, "go")
@@ -90,7 +92,7 @@ def test_a_link_that_could_not_be_published_is_brought_again():
         _, ledger = door
         admission = Admission([ledger], world.broker, Router(world.topology.crawls["c"], key="nowhere"))
         with pytest.raises(Unroutable):
-            await admission.admit(work(ledger, "p", C))
+            await admission.admit(work((admission, ledger), "p", C))
         return len(admission.known)
 
     assert with_doors(story, consumers=1) == 0
