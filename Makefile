@@ -13,6 +13,10 @@ SITE ?=
 # Where `make test-rabbitmq4` keeps RabbitMQ 4.0, for all checkouts: 240 MB, and nothing of the machine is changed.
 RABBITMQ4 := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crawlmq/rabbitmq4
 
+# Another Python environment for the other crawlers of `make bench`; and QUICK=1 to see whether a benchmark runs at all.
+PEERS := .venv-peers
+QUICK ?=
+
 .DEFAULT_GOAL := help
 # Every target that `make help` lists is a task, not a file.
 .PHONY: $(shell awk -F: '/^[a-z0-9-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
@@ -57,6 +61,18 @@ $(INSTALLED): pyproject.toml dev/make-venv
 servers: ## Install RabbitMQ, Redis and nginx, where they are missing
 	@dev/install-servers
 
+bench: venv servers $(PEERS)/.installed ## Measure against other crawlers (10 minutes, on an idle machine) and write docs/benchmarks.md
+	@$(DEV) bench/compare.py --peers $(PEERS)/bin/python $(if $(QUICK),--quick)
+
+$(PEERS)/.installed: bench/requirements-peers.txt | venv
+	@echo "make bench: installing the other crawlers into $(PEERS)"
+	@$(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (15 minutes), likewise
+	@$(DEV) bench/scale.py $(if $(QUICK),--quick)
+
 bench-seed: venv servers ## Measure seeding: URLs per second and memory
 	@$(DEV) bench/seed.py
 
@@ -79,5 +95,5 @@ build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build
 
 clean: ## Remove everything that these targets have made
-	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -36,21 +36,31 @@ class Contest:
         folder: for its topology and output.
         rounds: each is a crawl of its own in the ledger.
         options: further ones of ``crawl-consumer``.
+        settings: more of each crawl, as in exchanges.yaml.
 
     Attributes:
         program: what is run for ``crawl-consumer``.
+        watched: servers whose CPU seconds are counted.
     """
 
     def __init__(
-        self, site: StaticSite, servers: PrivateServers, folder: Path, rounds: int, options: Sequence[str] = ()
+        self,
+        site: StaticSite,
+        servers: PrivateServers,
+        folder: Path,
+        rounds: int,
+        options: Sequence[str] = (),
+        *,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.site, self.servers, self._options = site, servers, options
         self.program: Sequence[str] = (str(BIN / "crawl-consumer"),)
+        self.watched = (servers.rabbit.nodes[0], servers.redis, site)
         crawls = ["single", *(f"round{n}" for n in range(rounds))]
         topology = {
             "exchanges": {"bench": {"type": "direct"}},
             "queues": {f"{c}.pages": {"crawl": c, "bindings": [{"exchange": "bench", "key": c}]} for c in crawls},
-            "crawls": {c: {"exchange": "bench", "key": c} for c in crawls},
+            "crawls": {c: {"exchange": "bench", "key": c} | dict(settings or {}) for c in crawls},
         }
         (folder / "exchanges.yaml").write_text(json.dumps(topology))
         self._environment = servers.environment() | {
@@ -61,15 +71,23 @@ class Contest:
 
     def loop(self, name: str, path: str) -> Run:
         """Run one of the loops."""
-        return run([sys.executable, HERE / f"{name}.py", self.site.url + path, str(CONNECTIONS)], self.site)
+        return run(
+            [sys.executable, HERE / f"{name}.py", self.site.url + path, str(CONNECTIONS)], self.site, self.watched
+        )
 
-    def consumer(self, crawl: str, path: str) -> Run:
-        """Seed, and run a consumer until the crawl is complete."""
-        self._command("crawl-seed", "--crawl", crawl, self.site.url + path)
+    def consumer(self, crawl: str, path: str, *options: str) -> Run:
+        """Seed, and run a consumer, with further options of its own, until the crawl is complete."""
+        self.seed(crawl, self.site.url + path)
+        return self.consume(crawl, *options)
+
+    def seed(self, crawl: str, *arguments: str) -> None:
+        self._command("crawl-seed", "--crawl", crawl, *arguments)
+
+    def consume(self, crawl: str, *options: str, **environment: str) -> Run:
+        """Run a consumer until a crawl that was seeded is complete."""
         command = [*self.program, "--queue", f"{crawl}.pages", "--until-done", "--quiet", *self._options]
-        command += ["--concurrency", str(CONNECTIONS)]
-        servers = (self.servers.rabbit.nodes[0], self.servers.redis)
-        return run(command, self.site, servers, **self._environment)
+        command += ["--concurrency", str(CONNECTIONS), *options]
+        return run(command, self.site, self.watched, **self._environment | environment)
 
     def _command(self, *command: str) -> None:
         subprocess.run(
@@ -106,13 +124,14 @@ def compete(contest: Contest, rounds: int) -> dict[str, list[dict[str, float]]]:
 
 def figures_of(result: Run, start_up: Run) -> dict[str, float]:
     """Pages per second, and milliseconds of CPU for a page."""
+    pages = len(result.paths)
     figures = {
-        "pages": float(result.requests),
+        "pages": float(pages),
         "pages_per_s": result.pages_per_s,
-        "cpu_ms": (result.cpu_s - start_up.cpu_s) * 1000 / result.requests,
+        "cpu_ms": (result.cpu_s - start_up.cpu_s) * 1000 / pages,
     }
     for name, used_s in result.servers_cpu_s.items():
-        figures[f"{name}_cpu_ms"] = used_s * 1000 / result.requests
+        figures[f"{name}_cpu_ms"] = used_s * 1000 / pages
     return figures
 
 
