@@ -29,6 +29,7 @@ from crawl_dedup.ledger import (
     LedgerName,
     Outbox,
     Progress,
+    Standing,
     Verdict,
 )
 from crawl_dedup.memory_ledger import MemoryLedger, MemoryLedgerStore
@@ -68,6 +69,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "LedgerName",
     "Outbox",
     "Progress",
+    "Standing",
     "Verdict",
     # its implementations
     "MemoryLedger",
