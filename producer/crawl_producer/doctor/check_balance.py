@@ -1,0 +1,144 @@
+"""Ledger against broker: every open URL has a message somewhere, or it waits for ever.
+
+RabbitMQ cannot be asked for one URL's message, so messages are counted. What is counted here is only ever too much on
+the side of the messages: copies count twice, the ladder of delays belongs to all crawls, and what moves between two
+looks may be missed by both. So a shortfall that is left is real, and a small loss may stay unseen until the crawl
+comes to rest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from crawl_producer import names
+from crawl_producer.doctor.facts import LedgerFacts, Look, QueueFacts
+from crawl_producer.doctor.finding import Finding, Level
+from crawl_producer.topology import Topology
+
+#: Between two looks: longer than the management API's counts may be old.
+BETWEEN_LOOKS_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One group's open URLs and messages.
+
+    Attributes:
+        ledger: whose.
+        short: open URLs beyond the messages in its queues, its outboxes, and among RabbitMQ's own dead letters; None
+            where nobody knows how many messages consumers have in hand.
+    """
+
+    ledger: LedgerFacts
+    short: int | None
+
+
+def balances(look: Look, topology: Topology) -> list[Balance]:
+    """The balance of each group, by one look."""
+    return [Balance(ledger, _short(ledger, look.queues, topology)) for ledger in look.ledgers]
+
+
+def suspicious(look: Look, topology: Topology) -> bool:
+    """Whether a second look is needed."""
+    return any(balance.short is not None and balance.short > 0 for balance in balances(look, topology))
+
+
+def check(first: Look, second: Look, topology: Topology, *, journals: Mapping[str, bool]) -> list[Finding]:
+    """What both looks miss.
+
+    Args:
+        first: one look …
+        second: … and one at least BETWEEN_LOOKS_S later; the same again when nothing was suspicious.
+        topology: exchanges.yaml.
+        journals: whether each crawl's journal is there, for the remedy.
+    """
+    ladder = max(_ladder(first.queues), _ladder(second.queues))
+    pairs = list(zip(balances(first, topology), balances(second, topology), strict=True))
+    missing = [_missing(before, after) for before, after in pairs]
+    found = [
+        finding
+        for (before, _), lost in zip(pairs, missing, strict=True)
+        for finding in _of_group(before, lost, ladder, journals)
+    ]
+    together = sum(lost or 0 for lost in missing) - ladder
+    if together > 0 and not any(finding.level is Level.ERROR for finding in found):
+        found.append(
+            Finding(
+                Level.ERROR,
+                "rabbitmq",
+                f"all crawls together have at least {together:,} open URLs without a message",
+                "publish them again",
+                "crawl-doctor --repair",
+            )
+        )
+    return found
+
+
+def _of_group(balance: Balance, lost: int | None, ladder: int, journals: Mapping[str, bool]) -> Iterator[Finding]:
+    name = balance.ledger.name
+    if lost is None:
+        yield Finding(
+            Level.WARNING,
+            str(name),
+            "whether messages are missing cannot be told: consumers have some in hand, and only the management API "
+            "knows how many",
+            "let connection.management (CRAWL_RABBITMQ_MANAGEMENT) name it, or stop the consumers and look again",
+        )
+    elif lost > ladder:
+        sources = "publish them again from the journal" if journals.get(name.crawl) else "name files that have them"
+        option = "" if journals.get(name.crawl) else " --from FILE"
+        yield Finding(
+            Level.ERROR,
+            str(name),
+            f"at least {lost - ladder:,} open URLs have no message: a queue was purged or deleted, or Redis has lost "
+            "the marks that they were done",
+            sources,
+            f"crawl-doctor {name.crawl} --repair{option}",
+        )
+
+
+def _missing(before: Balance, after: Balance) -> int | None:
+    """What both looks miss, less what moved between them: a URL that moves may be in neither place as it is read."""
+    if before.short is None or after.short is None:
+        return None
+    return max(0, min(before.short, after.short) - _moved(before.ledger, after.ledger))
+
+
+def _moved(before: LedgerFacts, after: LedgerFacts) -> int:
+    admitted = after.books.admitted - before.books.admitted
+    ended = sum(after.books.outcomes.values()) - sum(before.books.outcomes.values())
+    return max(0, admitted) + max(0, ended)
+
+
+def _short(ledger: LedgerFacts, queues: Mapping[str, QueueFacts], topology: Topology) -> int | None:
+    mine = [queue for queue in _work_queues(ledger, topology) if queue in queues]
+    held = [queues[queue].unacked if queues[queue].unacked is not None else _unknown(queues[queue]) for queue in mine]
+    if any(count is None for count in held):
+        return None
+    messages = sum(queues[queue].ready for queue in mine) + sum(count or 0 for count in held)
+    kept = ledger.debts.outbox_messages + ledger.debts.outboxes
+    return ledger.books.open - messages - kept - _victims(ledger, queues, topology)
+
+
+def _unknown(queue: QueueFacts) -> int | None:
+    """Nobody has what nobody consumes."""
+    return 0 if queue.consumers == 0 else None
+
+
+def _work_queues(ledger: LedgerFacts, topology: Topology) -> Sequence[str]:
+    mine = [
+        q for q, spec in topology.queues.items() if (spec.crawl, spec.group) == (ledger.name.crawl, ledger.name.group)
+    ]
+    return [derived for queue in mine for derived in (queue, names.due_queue(queue))]
+
+
+def _victims(ledger: LedgerFacts, queues: Mapping[str, QueueFacts], topology: Topology) -> int:
+    """Dead letters whose URLs are still open: all those beyond the ones that consumers have ended as failed."""
+    dead = {names.dead_queue(queue) for queue in _work_queues(ledger, topology)}
+    kept = sum(queues[queue].ready + (queues[queue].unacked or 0) for queue in dead if queue in queues)
+    failed = sum(count for outcome, count in ledger.books.outcomes.items() if outcome.startswith("failed_"))
+    return max(0, kept - failed)
+
+
+def _ladder(queues: Mapping[str, QueueFacts]) -> int:
+    rungs = [queues[rung] for rung in map(names.delay_queue, names.DELAYS_MS) if rung in queues]
+    return sum(rung.ready + (rung.unacked or 0) for rung in rungs)
