@@ -7,7 +7,7 @@ comes to rest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crawl_producer import names
 from crawl_producer.doctor.facts import LedgerFacts, Look, QueueFacts
@@ -38,8 +38,9 @@ def balances(look: Look, topology: Topology) -> list[Balance]:
 
 
 def suspicious(look: Look, topology: Topology) -> bool:
-    """Whether a second look is needed."""
-    return any(balance.short is not None and balance.short > 0 for balance in balances(look, topology))
+    """Whether a second look is needed: what consumers had in hand may be settled, and only not yet counted as such."""
+    idle = {name: replace(queue, unacked=0) if not queue.consumers else queue for name, queue in look.queues.items()}
+    return any((balance.short or 0) > 0 for balance in balances(replace(look, queues=idle), topology))
 
 
 def check(first: Look, second: Look, topology: Topology, *, journals: Mapping[str, bool]) -> list[Finding]:
@@ -52,6 +53,7 @@ def check(first: Look, second: Look, topology: Topology, *, journals: Mapping[st
         journals: whether each crawl's journal is there, for the remedy.
     """
     ladder = max(_ladder(first.queues), _ladder(second.queues))
+    first = replace(first, queues=_corrected(first.queues, second.queues))
     pairs = list(zip(balances(first, topology), balances(second, topology), strict=True))
     missing = [_missing(before, after) for before, after in pairs]
     found = [
@@ -117,6 +119,17 @@ def _short(ledger: LedgerFacts, queues: Mapping[str, QueueFacts], topology: Topo
     messages = sum(queues[queue].ready for queue in mine) + sum(count or 0 for count in held)
     kept = ledger.debts.outbox_messages + ledger.debts.outboxes
     return ledger.books.open - messages - kept - _victims(ledger, queues, topology)
+
+
+def _corrected(before: Mapping[str, QueueFacts], after: Mapping[str, QueueFacts]) -> Mapping[str, QueueFacts]:
+    """The first look, where it counted as in hand what had been settled seconds before."""
+    return {name: replace(queue, unacked=_fewer(queue, after.get(name))) for name, queue in before.items()}
+
+
+def _fewer(before: QueueFacts, after: QueueFacts | None) -> int | None:
+    if before.unacked is None or after is None or after.unacked is None:
+        return before.unacked
+    return min(before.unacked, after.unacked)
 
 
 def _unknown(queue: QueueFacts) -> int | None:
