@@ -161,14 +161,61 @@ asyncio.run(main())
 
 
 def test_an_outbox_of_a_killed_consumer_is_published_by_one_that_never_gets_its_parent(
-    commands, site, rabbit, fresh_vhost
+    commands, site, rabbit, fresh_vhost, tmp_path
 ):
-    """The sweeper: the parent's message is purged, so nothing but its outbox leads on."""
-    rabbit.ctl(
-        "--vhost", fresh_vhost, "set_policy", "tight", "^docs.pages$", '{"max-length":1}', "--apply-to", "queues"
-    )
+    """The sweeper, with nothing to go by but the outbox: its parent's message is purged."""
+    (tmp_path / "exchanges.yaml").write_text(TOPOLOGY.replace(", journal: true", ""))
+    for queue in ("docs.pages", "journal.docs"):
+        binding = f"bindings/{fresh_vhost}/e/crawl.docs/q/{queue}/page"
+        if queue == "docs.pages":
+            commands.run("crawl-seed", site.home)
+        rabbit.nodes[0].management.call("DELETE", binding)
+    victim = commands.consumer("--quiet")
+    wait_until(lambda: commands.status()["outboxes"] == 1, "an outbox whose links no queue wants")
+    wait_until(lambda: parked(rabbit, fresh_vhost) == 1, "its parent to be parked")
+    victim.kill()
+    victim.wait()
+    rabbit.ctl("--vhost", fresh_vhost, "purge_queue", "crawl.delay.16000")
+    commands.run("crawl-topology", "apply")
+
+    consumer = commands.consumer("--quiet")
+    assert consumer.wait(120) == 0
+    assert (commands.status()["state"], commands.status()["outboxes"]) == ("complete", 0)
+    assert Counter(site.asked.values()) == {1: PAGES}
+
+
+def parked(rabbit, vhost):
+    (ladder,) = (q for q in rabbit.list_queues("name", "messages", vhost=vhost) if q["name"] == "crawl.delay.16000")
+    return ladder["messages"]
+
+
+def test_alarms_and_blocked_publishers_are_errors_of_the_node(commands, rabbit, tmp_path):
+    (tmp_path / "urls.txt").write_text("".join(f"http://127.0.0.1:9/{n}\n" for n in range(20_000)))
+    rabbit.ctl("set_vm_memory_high_watermark", "0.00001")
+    try:
+        seeder = commands.start("crawl-seed", "--file", "urls.txt")
+        # The management API knows of alarms and blocked connections after its next tick.
+        both = ("is short of memory", "publishing connections are not read from")
+        wait_until(lambda: all(words in commands.shell("crawl-doctor docs; true") for words in both), "both findings")
+        assert any("is short of memory" in text for _, _, text, _ in errors(doctor(commands, "docs", code=17)))
+        assert seeder.poll() is None
+    finally:
+        rabbit.ctl("set_vm_memory_high_watermark", "absolute", "1GiB")
+    assert seeder.wait(60) == 0
+    wait_until(lambda: "short of memory" not in commands.shell("crawl-doctor docs; true"), "the end of the alarm")
+
+
+def test_servers_that_do_not_answer_are_findings(commands):
+    nobody = {"CRAWL_RABBITMQ_NODES": "127.0.0.1:1", "CRAWL_REDIS_URL": "redis://127.0.0.1:1/0"}
+    commands.environment |= nobody
+    found = errors(doctor(commands, code=17))
+    assert {subject for _, subject, _, _ in found} == {"redis", "topology"}
+    assert all("127.0.0.1:1" in text for _, _, text, _ in found)
+
+
+def test_without_the_management_api_the_doctor_says_what_it_cannot_know(commands, site):
+    commands.environment["CRAWL_RABBITMQ_MANAGEMENT"] = "http://127.0.0.1:1"
     commands.run("crawl-seed", site.home)
-    consumer = commands.consumer("--quiet", "--concurrency", "1")
-    wait_until(lambda: commands.status()["outboxes"] > 0, "an outbox that the full queue refuses")
-    consumer.kill()
-    consumer.wait()
+    found = doctor(commands, "docs", code=16)
+    assert any("management API cannot be asked" in text for level, _, text, _ in found if level == "warning")
+    assert errors(found) == []

@@ -6,13 +6,12 @@ looks may be missed by both. So a shortfall that is left is real, and a small lo
 comes to rest.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from crawl_producer import names
 from crawl_producer.doctor.facts import LedgerFacts, Look, QueueFacts
 from crawl_producer.doctor.finding import Finding, Level
-from crawl_producer.topology import Topology
 
 #: Between two looks: longer than the management API's counts may be old.
 BETWEEN_LOOKS_S = 6.0
@@ -32,29 +31,28 @@ class Balance:
     short: int | None
 
 
-def balances(look: Look, topology: Topology) -> list[Balance]:
+def balances(look: Look) -> list[Balance]:
     """The balance of each group, by one look."""
-    return [Balance(ledger, _short(ledger, look.queues, topology)) for ledger in look.ledgers]
+    return [Balance(ledger, _short(ledger, look.queues)) for ledger in look.ledgers]
 
 
-def suspicious(look: Look, topology: Topology) -> bool:
+def suspicious(look: Look) -> bool:
     """Whether a second look is needed: what consumers had in hand may be settled, and only not yet counted as such."""
     idle = {name: replace(queue, unacked=0) if not queue.consumers else queue for name, queue in look.queues.items()}
-    return any((balance.short or 0) > 0 for balance in balances(replace(look, queues=idle), topology))
+    return any((balance.short or 0) > 0 for balance in balances(replace(look, queues=idle)))
 
 
-def check(first: Look, second: Look, topology: Topology, *, journals: Mapping[str, bool]) -> list[Finding]:
+def check(first: Look, second: Look, *, journals: Mapping[str, bool]) -> list[Finding]:
     """What both looks miss.
 
     Args:
         first: one look …
         second: … and one at least BETWEEN_LOOKS_S later; the same again when nothing was suspicious.
-        topology: exchanges.yaml.
         journals: whether each crawl's journal is there, for the remedy.
     """
     ladder = max(_ladder(first.queues), _ladder(second.queues))
     first = replace(first, queues=_corrected(first.queues, second.queues))
-    pairs = list(zip(balances(first, topology), balances(second, topology), strict=True))
+    pairs = list(zip(balances(first), balances(second), strict=True))
     missing = [_missing(before, after) for before, after in pairs]
     found = [
         finding
@@ -111,14 +109,14 @@ def _moved(before: LedgerFacts, after: LedgerFacts) -> int:
     return max(0, admitted) + max(0, ended)
 
 
-def _short(ledger: LedgerFacts, queues: Mapping[str, QueueFacts], topology: Topology) -> int | None:
-    mine = [queue for queue in _work_queues(ledger, topology) if queue in queues]
+def _short(ledger: LedgerFacts, queues: Mapping[str, QueueFacts]) -> int | None:
+    mine = [name for queue in ledger.queues for name in (queue, names.due_queue(queue)) if name in queues]
     held = [queues[queue].unacked if queues[queue].unacked is not None else _unknown(queues[queue]) for queue in mine]
     if any(count is None for count in held):
         return None
     messages = sum(queues[queue].ready for queue in mine) + sum(count or 0 for count in held)
     kept = ledger.debts.outbox_messages + ledger.debts.outboxes
-    return ledger.books.open - messages - kept - _victims(ledger, queues, topology)
+    return ledger.books.open - messages - kept - _victims(ledger, queues)
 
 
 def _corrected(before: Mapping[str, QueueFacts], after: Mapping[str, QueueFacts]) -> Mapping[str, QueueFacts]:
@@ -137,16 +135,9 @@ def _unknown(queue: QueueFacts) -> int | None:
     return 0 if queue.consumers == 0 else None
 
 
-def _work_queues(ledger: LedgerFacts, topology: Topology) -> Sequence[str]:
-    mine = [
-        q for q, spec in topology.queues.items() if (spec.crawl, spec.group) == (ledger.name.crawl, ledger.name.group)
-    ]
-    return [derived for queue in mine for derived in (queue, names.due_queue(queue))]
-
-
-def _victims(ledger: LedgerFacts, queues: Mapping[str, QueueFacts], topology: Topology) -> int:
+def _victims(ledger: LedgerFacts, queues: Mapping[str, QueueFacts]) -> int:
     """Dead letters whose URLs are still open: all those beyond the ones that consumers have ended as failed."""
-    dead = {names.dead_queue(queue) for queue in _work_queues(ledger, topology)}
+    dead = [names.dead_queue(queue) for queue in ledger.queues]
     kept = sum(queues[queue].ready + (queues[queue].unacked or 0) for queue in dead if queue in queues)
     failed = sum(count for outcome, count in ledger.books.outcomes.items() if outcome.startswith("failed_"))
     return max(0, kept - failed)

@@ -47,7 +47,7 @@ def _debts(ledger: LedgerFacts) -> Iterator[Finding]:
             subject,
             f"{ledger.books.open:,} URLs are open and no consumer runs",
             "start some",
-            f"crawl-consumer --queue '{crawl}.#'",
+            " ".join(["crawl-consumer", *(f"--queue {queue}" for queue in ledger.queues)]),
         )
 
 

@@ -84,7 +84,7 @@ class Examination:
 
     async def _balance(self, facts: BrokerFacts, ledgers: Sequence[LedgerFacts], broker: Broker) -> None:
         first = second = Look(tuple(ledgers), facts.queues)
-        if check_balance.suspicious(first, self._topology):
+        if check_balance.suspicious(first):
             await asyncio.sleep(self._between_looks_s)
             queues = await observe_broker.observe_queues(self._topology, self._crawls, broker)
             again = await self._ledgers()
@@ -93,7 +93,7 @@ class Examination:
             first = Look(tuple(ledger for ledger in ledgers if ledger.name in both), first.queues)
             second = Look(tuple(ledger for ledger in again or () if ledger.name in both), queues)
         journals = {crawl: spec.journal is not None for crawl, spec in self._topology.crawls.items()}
-        self.findings += check_balance.check(first, second, self._topology, journals=journals)
+        self.findings += check_balance.check(first, second, journals=journals)
 
     @asynccontextmanager
     async def _failures(self, subject: str) -> AsyncIterator[None]:

@@ -8,12 +8,13 @@ from crawl_dedup import LedgerDebts, LedgerName, Members, Progress
 
 @dataclass(frozen=True, slots=True)
 class LedgerFacts:
-    """One ledger: its books, its debts, and (asked to look deep) the sizes of its sets."""
+    """One ledger: its books, its debts, (asked to look deep) the sizes of its sets, and the queues that serve it."""
 
     name: LedgerName
     books: Progress
     debts: LedgerDebts = field(default_factory=LedgerDebts)
     members: Members | None = None
+    queues: tuple[str, ...] = ()
 
     @property
     def consumers(self) -> int:

@@ -26,5 +26,8 @@ async def observe(
         members = await count_members(redis, name) if deep else None
         books = await read_progress(redis, name)
         if books is not None:
-            found.append(LedgerFacts(name, books, await read_debts(redis, name), members))
+            queues = tuple(
+                q for q, spec in topology.queues.items() if (spec.crawl, spec.group) == (name.crawl, name.group)
+            )
+            found.append(LedgerFacts(name, books, await read_debts(redis, name), members, queues))
     return tuple(found)
