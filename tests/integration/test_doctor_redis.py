@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from crawl_dedup import Commit, LedgerName, LedgerUnavailable, count_members, read_debts, read_health
-from crawl_dev import PrivateServers
+from crawl_dev import PrivateServers, ServersError
 from crawl_producer.doctor.check_redis import check
 from crawl_producer.doctor.finding import Level
 from ledger_worlds import NAME, redis_world
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.servers
 @pytest.fixture
 def redis():
     """A Redis of the test's own, to be set up wrong."""
-    with PrivateServers(0, redis=True) as servers:
+    with PrivateServers(0, redis=True, redis_settings={"enable-protected-configs": "local"}) as servers:
         yield servers.redis
 
 
@@ -69,7 +69,8 @@ def test_failed_snapshots_and_rewrites_are_errors(redis):
         return any(words in finding.text for finding in check(health) if finding.level is Level.ERROR)
 
     asyncio.run(until(lambda: failed("the last snapshot failed")))
-    redis.command("BGREWRITEAOF")
+    with pytest.raises(ServersError, match="background rewriting"):
+        redis.command("BGREWRITEAOF")
     asyncio.run(until(lambda: failed("the last rewrite of the append-only file failed")))
 
 
