@@ -209,7 +209,7 @@ def test_servers_that_do_not_answer_are_findings(commands):
     nobody = {"CRAWL_RABBITMQ_NODES": "127.0.0.1:1", "CRAWL_REDIS_URL": "redis://127.0.0.1:1/0"}
     commands.environment |= nobody
     found = errors(doctor(commands, code=17))
-    assert {subject for _, subject, _, _ in found} == {"redis", "topology"}
+    assert {subject for _, subject, _, _ in found} == {"redis", "rabbitmq"}
     assert all("127.0.0.1:1" in text for _, _, text, _ in found)
 
 
@@ -219,3 +219,29 @@ def test_without_the_management_api_the_doctor_says_what_it_cannot_know(commands
     found = doctor(commands, "docs", code=16)
     assert any("management API cannot be asked" in text for level, _, text, _ in found if level == "warning")
     assert errors(found) == []
+
+
+def test_a_user_who_may_not_declare_is_told_that_the_topology_was_not_compared(commands, rabbit, fresh_vhost):
+    management = rabbit.nodes[0].management
+    management.call("PUT", "users/reader", {"password": "reader", "tags": "monitoring"})
+    permissions = {"configure": "^$", "write": ".*", "read": ".*"}
+    management.call("PUT", f"permissions/{fresh_vhost}/reader", permissions)
+    try:
+        commands.environment |= {"CRAWL_RABBITMQ_USERNAME": "reader", "CRAWL_RABBITMQ_PASSWORD": "reader"}
+        found = doctor(commands, "docs", code=16)
+        assert [(level, subject) for level, subject, _, _ in found if level != "ok"] == [("warning", "topology")]
+    finally:
+        management.call("DELETE", "users/reader")
+
+
+def test_a_node_that_is_down_is_found_with_the_queues_that_miss_it(cluster, cluster_environment, tmp_path):
+    (tmp_path / "exchanges.yaml").write_text(TOPOLOGY)
+    commands = Commands(cluster_environment, tmp_path)
+    commands.run("crawl-topology", "apply")
+    cluster.nodes[2].kill()
+    # The management API knows of it after its next tick.
+    both = ("rabbit3@127.0.0.1 does not run", "docs.pages: 2 of its 3 members run")
+    wait_until(lambda: all(words in commands.shell("crawl-doctor; true") for words in both), "both findings")
+    assert len(errors(doctor(commands, code=17))) == 1
+    cluster.heal()
+    wait_until(lambda: "rabbit3" not in commands.shell("crawl-doctor; true"), "the end of both")

@@ -60,26 +60,22 @@ def test_a_queue_far_smaller_than_the_crawl_slows_it_down_and_loses_nothing(boun
     assert sum(parked(commands)) > 0, "the queue never was full"
 
 
-def test_consumers_that_all_hold_parents_whose_links_are_refused_do_not_stand_still(bounded, site):
+def test_consumers_that_all_hold_parents_whose_links_are_refused_do_not_stand_still(bounded, rabbit, fresh_vhost):
     """Each takes more URLs than the queue has room for, and all of them bring links at once."""
-    commands = bounded(2)
-    commands.run("crawl-seed", site.home)
-    consumers = [commands.consumer("--quiet", "--json", "--concurrency", "8") for _ in range(3)]
-    wait_until(lambda: len(site.asked) > 150, "progress with a queue of two")
-    # Somebody makes room, and they finish.
-    (commands.folder / "exchanges.yaml").write_text(topology(2))
-    assert all(consumer.poll() is None for consumer in consumers)
-    for consumer in consumers:
-        consumer.terminate()
-    assert [consumer.wait(60) for consumer in consumers] == [0, 0, 0]
-    assert min(parked(commands)) > 0
-    assert set(site.asked.values()) == {1}
-    books = commands.status()
-    assert books["admitted"] == 1 + sum(len(children(n)) for n in range(PAGES) if f"/{n or ''}" in site.asked)
+    commands, pages = bounded(2), 250
 
+    def consumers_of(queue):
+        found = rabbit.list_queues("name", "consumers", vhost=fresh_vhost)
+        return next(one["consumers"] for one in found if one["name"] == queue)
 
-def children(number):
-    return range(number * LINKS + 1, min((number + 1) * LINKS + 1, PAGES))
+    with tree_site(pages, LINKS) as site:
+        consumers = [commands.consumer("--quiet", "--json", "--concurrency", "8") for _ in range(3)]
+        wait_until(lambda: consumers_of("docs.pages") == 3, "three consumers")
+        commands.run("crawl-seed", site.home)
+        assert [consumer.wait(150) for consumer in consumers] == [0, 0, 0]
+        assert (len(site.asked), set(site.asked.values())) == (pages, {1})
+    assert min(parked(commands)) > 0, "one of them was never refused"
+    assert (commands.status()["state"], commands.status()["outcomes"]) == ("complete", {"ok": pages})
 
 
 def test_a_seeder_waits_for_room_and_goes_on_when_there_is_some(bounded, site, rabbit, fresh_vhost):

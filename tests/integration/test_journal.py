@@ -12,6 +12,7 @@ from crawl_producer.errors import TopologyMissing, Unroutable
 from crawl_producer.plan import apply, plan
 from crawl_producer.topology import Connection
 from crawl_producer.topology_file import parse_topology
+from polling import until
 
 TOPOLOGY = parse_topology(
     """
@@ -36,9 +37,9 @@ def connection(rabbit, fresh_vhost):
     return Connection(nodes=(f"127.0.0.1:{rabbit.nodes[0].port}",), vhost=fresh_vhost, give_up_s=5)
 
 
-def play(connection, act):
+def play(connection, act, within_s=60):
     async def run():
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(within_s):
             async with open_admin(connection, name="journal") as admin:
                 await apply(await plan(declarations(TOPOLOGY), admin), admin)
                 assert (await plan(declarations(TOPOLOGY), admin)).in_state(State.DIFFERENT) == ()
@@ -140,3 +141,30 @@ def test_a_journal_that_has_dropped_its_oldest_is_read_from_what_it_has(connecti
         assert 0 < len(ids) < 10_000
 
     play(connection, act)
+
+
+def test_confirms_come_and_nothing_is_missing_whichever_node_of_a_cluster_is_killed(cluster, cluster_vhost):
+    nodes = tuple(f"127.0.0.1:{node.port}" for node in cluster.nodes)
+
+    async def act(broker):
+        sent = 0
+        for victim in cluster.nodes:
+            publishing = asyncio.create_task(published(broker, range(sent, sent + 4000)))
+            await until(lambda: broker.statistics().confirmed > sent + 500)  # noqa: B023 - awaited here
+            victim.kill()
+            await publishing
+            sent += 4000
+            await asyncio.to_thread(cluster.heal)
+        ids = {copy.message_id for copy in await read(broker_connection)}
+        assert ids == {f"id-{n}" for n in range(sent)}
+
+    broker_connection = Connection(nodes=nodes, vhost=cluster_vhost)
+    play(broker_connection, act, within_s=110)
+
+
+async def published(broker, numbers):
+    """Publish until every one is confirmed."""
+    waiting = numbered(numbers)
+    while waiting:
+        fates = await broker.publish_all(waiting)
+        waiting = [message for message, fate in zip(waiting, fates, strict=True) if fate is not None]

@@ -247,6 +247,7 @@ def queues(*facts, channels=()):
         (QueueFacts("dead.q", 1000), "warning", "1,000 URLs have failed for good"),
         (QueueFacts("crawl.unrouted", 1), "warning", "outlived the queue"),
         (QueueFacts("crawl.delay.250", 1), None, ""),
+        (QueueFacts("q", 0, 1, policy="ha", mirrored=True), "warning", "the policy ha mirrors it"),
         (QueueFacts("q", 0, 1, members=3, online=3), None, ""),
         (QueueFacts("q", 0, 1, members=3, online=2), "warning", "2 of its 3 members run"),
         (QueueFacts("q", 0, 1, members=3, online=1), "error", "without a majority"),

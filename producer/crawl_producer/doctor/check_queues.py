@@ -41,6 +41,14 @@ def _queue(name: str, queue: QueueFacts, topology: Topology) -> Iterator[Finding
             "they are URLs of queues that were removed: publish them again where they belong now, then purge it",
             "crawl-doctor --repair",
         )
+    if queue.mirrored:
+        yield Finding(
+            Level.WARNING,
+            name,
+            f"the policy {queue.policy} mirrors it: RabbitMQ 4.0 has no mirrored queues any more",
+            "let it be a quorum queue (a new one: the type never changes), and clear the policy",
+            f"rabbitmqctl clear_policy {queue.policy}",
+        )
     if queue.members and queue.online < queue.members:
         majority = queue.members // 2 + 1
         yield Finding(

@@ -17,6 +17,17 @@ def check(plan: Plan) -> list[Finding]:
     return or_all_is_well(found, SUBJECT, f"{len(plan.steps)} exchanges and queues are as the file says")
 
 
+def not_compared(because: str) -> Finding:
+    """What to say when RabbitMQ does not let us: comparing arguments means to declare what is there already."""
+    return Finding(
+        Level.WARNING,
+        SUBJECT,
+        f"RabbitMQ cannot be compared with the file: {because}",
+        "look as a user with the configure permission (CRAWL_RABBITMQ_USERNAME)",
+        "crawl-topology check --live",
+    )
+
+
 def _missing(steps: tuple[Step, ...]) -> Iterator[Finding]:
     if steps:
         named = ", ".join(step.thing.name for step in steps[:NAMED])

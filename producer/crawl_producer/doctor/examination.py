@@ -22,6 +22,7 @@ from crawl_producer.doctor import (
 )
 from crawl_producer.doctor.facts import BrokerFacts, LedgerFacts, Look
 from crawl_producer.doctor.finding import Finding, Level
+from crawl_producer.errors import BrokerRefused
 from crawl_producer.plan import plan
 from crawl_producer.topology import Topology
 
@@ -55,13 +56,13 @@ class Examination:
     async def run(self) -> list[Finding]:
         """Look at everything; never raises for what a server does or says."""
         await self._redis()
-        await self._drift()
         ledgers = await self._ledgers()
         for ledger in ledgers or ():
             self.findings += check_ledger.check(ledger)
         async with self._failures("rabbitmq"), AmqpBroker(self._topology.connection, name=PROGRAM) as broker:
             facts = await observe_broker.observe(self._topology, self._crawls, broker)
             self.findings += [*check_nodes.check(facts), *check_queues.check(facts, self._topology)]
+            await self._drift()
             await self._balance(facts, ledgers or (), broker)
         return self.findings
 
@@ -71,8 +72,11 @@ class Examination:
             self.findings += check_redis.check(health)
 
     async def _drift(self) -> None:
-        async with self._failures("topology"), open_admin(self._topology.connection, name=PROGRAM) as admin:
-            self.findings += check_topology.check(await plan(declarations(self._topology), admin))
+        async with open_admin(self._topology.connection, name=PROGRAM) as admin:
+            try:
+                self.findings += check_topology.check(await plan(declarations(self._topology), admin))
+            except BrokerRefused as error:
+                self.findings.append(check_topology.not_compared(str(error)))
 
     async def _ledgers(self) -> Sequence[LedgerFacts] | None:
         """The ledgers; None where Redis cannot be read, which is a finding already."""

@@ -40,6 +40,7 @@ class QueueFacts:
         delivery_limit: likewise.
         policy: the policy that applies to it, or an empty string.
         consumer_timeout_ms: likewise, where it has one of its own.
+        mirrored: whether a policy mirrors it, in the way that RabbitMQ 4.0 has removed.
     """
 
     name: str
@@ -53,6 +54,7 @@ class QueueFacts:
     delivery_limit: int | None = None
     policy: str = ""
     consumer_timeout_ms: int | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def _queue(name: str, ready: int, consumers: int, told: Mapping[str, Any]) -> Qu
         delivery_limit=_lower(arguments.get("x-delivery-limit"), policy.get("delivery-limit")),
         policy=told.get("policy") or told.get("operator_policy") or "",
         consumer_timeout_ms=_lower(arguments.get("x-consumer-timeout"), policy.get("consumer-timeout")),
+        mirrored="ha-mode" in policy,
     )
 
 
