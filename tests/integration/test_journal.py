@@ -29,7 +29,7 @@ crawls:
 )
 MESSAGES = 5000
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_confirms_come_and_nothing_is_missing_whichever_node_of_a_cluster_is_kil
         assert ids == {f"id-{n}" for n in range(sent)}
 
     broker_connection = Connection(nodes=nodes, vhost=cluster_vhost)
-    play(broker_connection, act, within_s=110)
+    play(broker_connection, act, within_s=240)
 
 
 async def published(broker, numbers):

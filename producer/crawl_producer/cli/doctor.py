@@ -66,6 +66,8 @@ def examine(
 
     async def main() -> int:
         chosen = [opening.only_crawl(loaded.topology, crawl) for crawl in crawls or loaded.topology.crawls]
+        if Path("-") in (from_files or ()) and len(chosen) > 1:
+            raise typer.BadParameter("standard input can be read once: name one crawl")
         if repair:
             return await _repair(loaded.topology, chosen, from_files or (), dry_run=dry_run, as_json=as_json)
         findings = await Examination(loaded.topology, chosen, deep=deep).run()
