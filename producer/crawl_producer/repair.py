@@ -142,13 +142,9 @@ class Repair:
         self.report.held += sum(standing is Standing.HELD for standing in standings.values())
         self._seen.update(hash(url) for url, s in standings.items() if s in (Standing.FREE, Standing.HELD))
         name = self._ledgers[0].fingerprint
-        await self._publish(
-            [
-                replace(message, message_id=name(url))
-                for url, message in fresh.items()
-                if standings[url] is Standing.FREE
-            ]
-        )
+        free = [(url, replace(fresh[url], message_id=name(url))) for url, s in standings.items() if s is Standing.FREE]
+        # Another source may know where they can go.
+        self._seen.difference_update(map(hash, await self._publish(free)))
         self._on_progress(self.report)
 
     async def _standing(self, urls: Collection[str]) -> list[Standing]:
@@ -159,25 +155,26 @@ class Repair:
         told = await asyncio.gather(*asked)
         return [_neediest(each) for each in zip(*told, strict=True)]
 
-    async def _publish(self, waiting: Sequence[Outgoing]) -> None:
-        """Publish until all are confirmed; only what no queue takes is given up, and counted."""
-        pause_s = REFUSED_PAUSE_S
+    async def _publish(self, waiting: Sequence[tuple[str, Outgoing]]) -> list[str]:
+        """Publish until all are confirmed; returns the URLs that no queue takes, which are given up and counted."""
+        pause_s, lost = REFUSED_PAUSE_S, []
         if self._dry_run:
             self.report.republished += len(waiting)
-            return
+            return []
         while waiting:
-            failures = await self._broker.publish_all(waiting)
-            failed = [(m, f) for m, f in zip(waiting, failures, strict=True) if f is not None]
-            lost = [f for _, f in failed if isinstance(f, Unroutable)]
-            if lost:
-                log.warning("%d URLs cannot be published: %s", len(lost), lost[0])
-            self.report.unroutable += len(lost)
+            failures = await self._broker.publish_all([message for _, message in waiting])
+            failed = [(one, f) for one, f in zip(waiting, failures, strict=True) if f is not None]
             self.report.republished += len(waiting) - len(failed)
-            waiting = [m for m, f in failed if not isinstance(f, Unroutable)]
+            for (url, _), failure in failed:
+                if isinstance(failure, Unroutable):
+                    log.warning("%s cannot be published: %s", url, failure)
+                    lost.append(url)
+            waiting = [one for one, failure in failed if not isinstance(failure, Unroutable)]
             if waiting:
-                self._on_progress(self.report)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, REFUSED_PAUSE_MAX_S)
+        self.report.unroutable += len(lost)
+        return lost
 
 
 def _neediest(standings: Sequence[Standing]) -> Standing:

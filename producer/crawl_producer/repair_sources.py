@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 from crawl_dedup import UrlInvalid, canonicalize, host
@@ -12,10 +13,12 @@ from crawl_producer.amqp import Copy
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import MessageInvalid
 from crawl_producer.message import UrlMessage
+from crawl_producer.reach import queues_reached
 from crawl_producer.reading import in_thread
 from crawl_producer.repair import Found
 from crawl_producer.routing import Router
 from crawl_producer.seeds import bounded_lines, opened
+from crawl_producer.topology import Topology
 
 #: Lines that are read ahead.
 _AHEAD = 2000
@@ -24,15 +27,22 @@ _URL_FIRST = re.compile(r'\{\s*"url"\s*:\s*"([!-~]*?)"')
 _NOTHING = Found("", None)
 
 
-async def from_journal(copies: AsyncIterable[Copy], crawl: str) -> AsyncIterator[Found]:
-    """The URLs of a crawl's journal, each with the message as it was first published, and for the same exchange."""
+async def from_journal(copies: AsyncIterable[Copy], crawl: str, topology: Topology) -> AsyncIterator[Found]:
+    """The URLs of a crawl's journal, each with the message as it was first published.
+
+    It goes where it went, unless exchanges.yaml has nothing bound there any more: then where the crawl's routes say.
+    """
+    router = Router(topology.crawls[crawl])
+    bound = cache(partial(queues_reached, topology))
     async for copy in copies:
         try:
-            url = UrlMessage.read(copy.body, crawl=crawl).url
+            message = UrlMessage.read(copy.body, crawl=crawl)
         except MessageInvalid:
             yield _NOTHING
-        else:
-            yield Found(url, Outgoing(copy.exchange, copy.routing_key, copy.body, copy.message_id))
+            continue
+        where = (copy.exchange, copy.routing_key)
+        exchange, key = where if bound(*where) else router.route(message.url, seed=message.depth == 0)
+        yield Found(message.url, Outgoing(exchange, key, copy.body, copy.message_id))
 
 
 async def from_file(path: Path, crawl: str, router: Router) -> AsyncIterator[Found]:

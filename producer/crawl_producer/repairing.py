@@ -104,7 +104,7 @@ async def _sources(
         if journal is None:
             yield None, named
         else:
-            yield journal.expected, [from_journal(journal, crawl), *named]
+            yield journal.expected, [from_journal(journal, crawl, topology), *named]
 
 
 def helpless(report: RepairReport) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -34,7 +35,7 @@ def journal(*copies):
         for one in copies:
             yield one
 
-    return from_journal(read(), "c")
+    return from_journal(read(), "c", topology())
 
 
 async def collected(source):
@@ -119,19 +120,28 @@ def test_a_dry_run_counts_and_publishes_nothing():
     in_a_small_world(story)
 
 
-def test_a_message_that_no_queue_takes_is_counted_and_the_others_come():
+def test_a_message_that_no_queue_takes_is_counted_and_another_source_may_bring_its_url():
+    async def nobodys():
+        yield Found(page(1), Outgoing("x", "nobody's", copy(1).body, ""))
+        yield Found(page(3), Outgoing("x", "nobody's", copy(3).body, ""))
+
+    async def story(world):
+        await world.seed(page(1), page(2), page(3))
+        await world.broker.purge("q")
+        report = await repair(world, nobodys(), journal(copy(2), copy(3)))
+        assert (report.unroutable, report.republished, waiting(world)) == (2, 2, [2, 3])
+        assert (report.named, report.unnamed) == (2, 1)
+
+    in_a_small_world(story)
+
+
+def test_a_copy_whose_key_or_exchange_is_gone_goes_where_the_routes_say_now():
     async def story(world):
         await world.seed(page(1), page(2))
         await world.broker.purge("q")
-        lost = Found(page(1), Outgoing("x", "nobody's", copy(1).body, ""))
-
-        async def source():
-            yield lost
-            async for found in journal(copy(2)):
-                yield found
-
-        report = await repair(world, source())
-        assert (report.unroutable, report.republished, waiting(world)) == (1, 1, [2])
+        old = [replace(copy(1), routing_key="old"), replace(copy(2), exchange="old")]
+        report = await repair(world, journal(*old))
+        assert (report.unroutable, waiting(world)) == (0, [1, 2])
 
     in_a_small_world(story)
 
