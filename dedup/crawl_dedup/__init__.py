@@ -30,6 +30,7 @@ from crawl_dedup.ledger import (
     LedgerName,
     Outbox,
     Progress,
+    Standing,
     Verdict,
 )
 from crawl_dedup.memory_ledger import MemoryLedger
@@ -37,7 +38,9 @@ from crawl_dedup.memory_robots import MemoryRobots, MemoryRobotsStore
 from crawl_dedup.memory_slots import MemorySlots
 from crawl_dedup.memory_store import MemoryLedgerStore
 from crawl_dedup.redis_batch import BatchedRedis
+from crawl_dedup.redis_debts import LedgerDebts, Members, count_members, read_debts
 from crawl_dedup.redis_forget import forget
+from crawl_dedup.redis_health import RedisHealth, read_health
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
 from crawl_dedup.redis_open import open_redis
 from crawl_dedup.redis_robots import RedisRobots
@@ -70,6 +73,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "LedgerName",
     "Outbox",
     "Progress",
+    "Standing",
     "Verdict",
     # its implementations
     "MemoryLedger",
@@ -96,9 +100,15 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "Ticket",
     # Redis
     "BatchedRedis",
+    "LedgerDebts",
+    "Members",
+    "RedisHealth",
+    "count_members",
     "forget",
     "ledger_names",
     "open_redis",
+    "read_debts",
+    "read_health",
     "read_progress",
     # errors
     "CrawlError",

@@ -258,6 +258,35 @@ local function orphans(keys, args)
   return found
 end
 
+-- args: url … For each one a word.
+local function standing(keys, args)
+  local books, found = keys[1], {}
+  for i, url in ipairs(args) do
+    local bucket, member = place(url)
+    if is_done(books, bucket, member) then
+      found[i] = 'done'
+    elseif redis.call('SISMEMBER', books .. 'adm:' .. bucket, member) == 0 then
+      found[i] = 'unknown'
+    elseif living_holder(books, url) or redis.call('EXISTS', books .. 'out:' .. url) == 1 then
+      found[i] = 'held'
+    else
+      found[i] = 'free'
+    end
+  end
+  return found
+end
+
+-- Outboxes, the age of the oldest in ms, and the messages in all of them (of the oldest SWEEP_AT_MOST only).
+local function debts(keys)
+  local books, messages = keys[1], 0
+  local oldest = redis.call('ZRANGE', books .. 'outs', 0, SWEEP_AT_MOST - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    messages = messages + math.max(0, redis.call('HLEN', books .. 'out:' .. oldest[i]) - 1)
+  end
+  local age_ms = #oldest > 0 and now_ms() - tonumber(oldest[2]) or 0
+  return {'debts', redis.call('ZCARD', books .. 'outs'), math.floor(age_ms), messages}
+end
+
 local function progress(keys)
   local books = keys[1]
   if redis.call('EXISTS', books .. 'meta', books .. 'counts') == 0 then return {'unknown'} end
@@ -292,5 +321,7 @@ redis.register_function{function_name = 'ledger1_reopen', callback = reopen}
 redis.register_function{function_name = 'ledger1_give_up', callback = give_up, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_orphans', callback = orphans}
 redis.register_function{function_name = 'ledger1_progress', callback = progress, flags = {'no-writes'}}
+redis.register_function{function_name = 'ledger1_standing', callback = standing, flags = {'no-writes'}}
+redis.register_function{function_name = 'ledger1_debts', callback = debts, flags = {'no-writes'}}
 redis.register_function{function_name = 'ledger1_pin', callback = pin}
 redis.register_function{function_name = 'ledger1_heartbeat', callback = heartbeat}

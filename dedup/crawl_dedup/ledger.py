@@ -46,6 +46,15 @@ class Verdict(Enum):
     BUSY = "busy"  #: a living consumer holds the lease: come back later
 
 
+class Standing(Enum):
+    """How a URL stands, for whoever would publish its message again (:meth:`Ledger.standing`)."""
+
+    FREE = "free"  #: open, and nobody is at work on it: if RabbitMQ has no message for it, it is lost
+    HELD = "held"  #: open; a living consumer has it, or it is fetched and its outbox is still to be published
+    DONE = "done"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """A committed parent's messages that the broker has not yet confirmed."""
@@ -218,6 +227,9 @@ class Ledger(Protocol):
 
     async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
         """Outboxes whose committer is gone (oldest first); each returned one is leased to the caller."""
+
+    async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:
+        """How each of these URLs stands, read in one step that changes nothing; some hundreds at once."""
 
     async def progress(self) -> Progress:
         """The books, read in one step."""

@@ -18,6 +18,7 @@ from crawl_dedup.ledger import (
     LedgerName,
     Outbox,
     Progress,
+    Standing,
     Verdict,
 )
 from crawl_dedup.memory_store import Books, KeptOutbox, Lease, MemoryLedgerStore
@@ -207,6 +208,16 @@ class MemoryLedger:
                 self._lease(parent, _SWEEP_LEASE_S)
                 found.append(kept.of(parent))
         return found
+
+    async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:
+        """See :meth:`crawl_dedup.ledger.Ledger.standing`."""
+        return [self._standing(url) for url in urls]
+
+    def _standing(self, url: Fingerprint) -> Standing:
+        books = self._books
+        if url in books.done or url not in books.admitted:
+            return Standing.DONE if url in books.done else Standing.UNKNOWN
+        return Standing.HELD if url in books.outboxes or self._living_holder(url)[0] else Standing.FREE
 
     async def progress(self) -> Progress:
         """See :meth:`crawl_dedup.ledger.Ledger.progress`."""

@@ -19,6 +19,7 @@ from crawl_dedup.ledger import (
     LedgerName,
     Outbox,
     Progress,
+    Standing,
     Verdict,
 )
 from crawl_dedup.pulse import Pulse
@@ -198,6 +199,11 @@ class RedisLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.orphans`."""
         answer = await self._redis.call("FCALL", "ledger1_orphans", 1, self._books, self._consumer, limit)
         return [_outbox(Fingerprint(parent.decode()), fields) for parent, fields in answer[1:]]
+
+    async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:
+        """See :meth:`crawl_dedup.ledger.Ledger.standing`."""
+        answer = await self._redis.call("FCALL_RO", "ledger1_standing", 1, self._books, *urls)
+        return [Standing(word.decode()) for word in answer]
 
     async def progress(self) -> Progress:
         """See :meth:`crawl_dedup.ledger.Ledger.progress`."""

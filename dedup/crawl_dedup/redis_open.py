@@ -113,3 +113,9 @@ async def _load(redis: BatchedRedis) -> None:
 @cache
 def _code(library: str) -> str:
     return resources.files("crawl_dedup").joinpath(library).read_text(encoding="utf-8")
+
+
+def function_libraries() -> dict[str, str]:
+    """The code of our function libraries, by the names that Redis knows them by."""
+    codes = [_code(library) for library in _LIBRARIES]
+    return {code.split("name=", 1)[1].split("\n", 1)[0]: code for code in codes}

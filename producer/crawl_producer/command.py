@@ -56,6 +56,8 @@ class ExitCode(IntEnum):
     SPIDER = 13  #: the spider cannot be loaded
     TIMED_OUT = 14  #: the crawl was not complete in the time that was given
     NOT_SEEDED = 15  #: nothing was ever admitted to the crawl
+    WARNINGS = 16  #: crawl-doctor has warnings, and no errors
+    ERRORS = 17  #: crawl-doctor has errors
     INTERRUPTED = 130  #: 128 + SIGINT, as shells count
     PIPE_CLOSED = 141  #: 128 + SIGPIPE: whoever read the output has gone
 

@@ -6,7 +6,8 @@ For every work queue ``q``::
     q.due      messages whose delay is over, bound to crawl.redeliver under the key q
     dead.q     messages that failed for good, bound to crawl.dead under the key q
 
-and once for all: the ladder ``crawl.delay.<ms>`` (fanout exchange and queue each), from whose queues expired messages
+for every crawl ``c`` that asks for one, the stream ``journal.c``, bound as all of its work queues are; and once for
+all: the ladder ``crawl.delay.<ms>`` (fanout exchange and queue each), from whose queues expired messages
 leave through ``crawl.redeliver`` under the key that they were published with, and ``crawl.unrouted`` for what RabbitMQ
 itself moves and no binding wants. Arguments are immutable in RabbitMQ, so what is chosen here is chosen for good.
 """
@@ -23,6 +24,9 @@ MAX_UNROUTED = 100_000
 #: Redeliveries that queues without dead-lettering of their own allow. RabbitMQ 4.0 drops a message after 20
 #: unless told otherwise, and operators look at dead letters more often than that.
 KEEP_FOR_EVER = 1_000_000
+#: A stream forgets by whole segments, so a journal has so many of them, each as large as RabbitMQ allows at most.
+JOURNAL_SEGMENTS = 16
+MAX_SEGMENT_BYTES = 500_000_000
 
 _QUORUM: Arguments = {"x-queue-type": "quorum"}
 #: A dead letter stays until its target has confirmed it; RabbitMQ demands reject-publish with this.
@@ -34,8 +38,13 @@ def declarations(topology: Topology) -> Declarations:
     """Everything that ``topology`` needs in RabbitMQ, in an order that can be declared. Pure."""
     return Declarations(
         exchanges=(*_plumbing_exchanges(), *_user_exchanges(topology)),
-        queues=(*_plumbing_queues(), *_work_queues(topology)),
-        bindings=(*_plumbing_bindings(), *_user_bindings(topology), *_companion_bindings(topology)),
+        queues=(*_plumbing_queues(), *_work_queues(topology), *_journals(topology)),
+        bindings=(
+            *_plumbing_bindings(),
+            *_user_bindings(topology),
+            *_companion_bindings(topology),
+            *_journal_bindings(topology),
+        ),
     )
 
 
@@ -94,6 +103,27 @@ def _companion_bindings(topology: Topology) -> Iterator[Binding]:
     for name in topology.queues:
         yield Binding(names.REDELIVER, names.due_queue(name), name)
         yield Binding(names.DEAD, names.dead_queue(name), name)
+
+
+def _journals(topology: Topology) -> Iterator[Queue]:
+    for crawl, spec in topology.crawls.items():
+        if spec.journal is not None:
+            max_bytes = spec.journal.max_bytes
+            segment_bytes = min(max_bytes // JOURNAL_SEGMENTS, MAX_SEGMENT_BYTES)
+            limits: Arguments = {"x-max-length-bytes": max_bytes, "x-stream-max-segment-size-bytes": segment_bytes}
+            yield Queue(names.journal(crawl), {"x-queue-type": "stream", **limits})
+
+
+def _journal_bindings(topology: Topology) -> Iterator[Binding]:
+    """Exactly those of the work queues: a key that reaches none of them reaches no journal, and comes back."""
+    wanted = [
+        Binding(b.exchange, names.journal(queue.crawl), b.key, arguments=b.arguments)
+        for queue in topology.queues.values()
+        if topology.crawls[queue.crawl].journal is not None
+        for b in queue.bindings
+    ]
+    # Queues of several groups are bound alike, and a binding with a dictionary in it cannot be hashed.
+    yield from (binding for place, binding in enumerate(wanted) if binding not in wanted[:place])
 
 
 def _of_type(name: str, spec: QueueSpec) -> Arguments:

@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from crawl_producer.topology import Connection
 
@@ -39,21 +40,40 @@ async def queue_counts(connection: Connection) -> Mapping[str, QueueCounts] | No
     Args:
         connection: whose vhost, credentials and address; without one, its first node is asked.
     """
-    base = str(connection.management or "") or _usual_address(connection)
+    vhost = urllib.parse.quote(connection.vhost, safe="")
+    queues = await ask(connection, f"queues/{vhost}?disable_stats=true&enable_queue_totals=true")
+    try:
+        return None if queues is None else {queue["name"]: _counts(queue) for queue in queues}
+    except (KeyError, TypeError) as error:
+        log.debug("no answer of a management API: %r", error)
+        return None
+
+
+async def ask(connection: Connection, path: str) -> Any:
+    """The answer of ``/api/<path>``, decoded; None when the management API cannot be used.
+
+    Args:
+        connection: whose credentials and address; without one, its first node is asked.
+        path: see https://www.rabbitmq.com/docs/http-api-reference.
+    """
+    base = address(connection)
     if base is None:
         return None
-    vhost = urllib.parse.quote(connection.vhost, safe="")
-    url = f"{base.rstrip('/')}/api/queues/{vhost}?disable_stats=true&enable_queue_totals=true"
     credentials = f"{connection.username}:{connection.password.get_secret_value()}".encode()
     request = urllib.request.Request(  # noqa: S310 - the operator's own address, from configuration
-        url, headers={"Authorization": "Basic " + base64.b64encode(credentials).decode()}
+        f"{base}/api/{path}", headers={"Authorization": "Basic " + base64.b64encode(credentials).decode()}
     )
     try:
-        body = await asyncio.to_thread(_get, request)
-        return {queue["name"]: _counts(queue) for queue in json.loads(body)}
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        return json.loads(await asyncio.to_thread(_get, request))
+    except (OSError, http.client.HTTPException, ValueError) as error:
         log.debug("no management API at %s: %s", base, error)
         return None
+
+
+def address(connection: Connection) -> str | None:
+    """Where the management API is, or would be; None: nobody can know."""
+    base = str(connection.management or "") or _usual_address(connection)
+    return base.rstrip("/") if base else None
 
 
 def _usual_address(connection: Connection) -> str | None:

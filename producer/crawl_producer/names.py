@@ -1,7 +1,7 @@
 """Every derived name in RabbitMQ, as pure functions that are stable when applied twice.
 
 Operators sort and grep by these prefixes: ``crawl.`` is plumbing that every crawl shares, ``dead.`` holds
-what failed for good, and a work queue's own name is chosen in exchanges.yaml.
+what failed for good, ``journal.`` keeps copies for a repair, and a work queue's own name is chosen in exchanges.yaml.
 """
 
 #: Where RabbitMQ puts what it moves itself and no binding wants: the alternate exchange of crawl.redeliver and
@@ -14,6 +14,7 @@ DEAD = "crawl.dead"
 
 _DUE = ".due"
 _DEAD = "dead."
+_JOURNAL = "journal."
 
 #: The first rung of the delay ladder; each next one doubles it.
 FIRST_DELAY_MS = 250
@@ -35,6 +36,11 @@ def work_queue(queue: str) -> str:
 def dead_queue(queue: str) -> str:
     """Where the dead letters of ``queue`` (or of its companion) are kept."""
     return queue if queue.startswith(_DEAD) else _DEAD + work_queue(queue)
+
+
+def journal(crawl: str) -> str:
+    """The stream that keeps a copy of each message of ``crawl``."""
+    return crawl if crawl.startswith(_JOURNAL) else _JOURNAL + crawl
 
 
 def delay_exchange(wait_ms: float) -> str:

@@ -91,6 +91,8 @@ def _nodes(topology: Topology) -> Iterator[str]:
         yield f'  {_id("x", name)}{{{{"{_text(name)}<br>{exchange.type}"}}}}'
     for name, queue in topology.queues.items():
         yield f'  {_id("q", name)}["{_text(name)}<br>{queue.type}, group {_text(queue.group)}"]'
+    for crawl in _with_journal(topology):
+        yield f'  {_id("j", crawl)}[("{_text(names.journal(crawl))}<br>stream")]'
 
 
 def _edges(topology: Topology) -> Iterator[str]:
@@ -104,6 +106,14 @@ def _edges(topology: Topology) -> Iterator[str]:
         for binding in queue.bindings:
             yield _edge(_id("x", binding.exchange), _label(binding), _id("q", name))
         yield f"  {_id('q', name)} -. crawl-consumer .-> {_id('c', queue.crawl)}"
+    for crawl in _with_journal(topology):
+        mine = [queue for queue in topology.queues.values() if queue.crawl == crawl]
+        for source in dict.fromkeys(binding.exchange for queue in mine for binding in queue.bindings):
+            yield f"  {_id('x', source)} -. copies .-> {_id('j', crawl)}"
+
+
+def _with_journal(topology: Topology) -> list[str]:
+    return [crawl for crawl, spec in topology.crawls.items() if spec.journal is not None]
 
 
 def _plumbing() -> str:

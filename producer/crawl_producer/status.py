@@ -41,6 +41,7 @@ class GroupStatus:
         waiting: URLs in the group's queues.
         parked: URLs on the ladder of delays (what is open, and neither waiting nor in flight).
         dead: dead letters kept.
+        outboxes: pages whose links RabbitMQ has not all confirmed.
         queues: each of the group's queues, with its companion and dead letters.
     """
 
@@ -55,6 +56,7 @@ class GroupStatus:
     waiting: int
     parked: int | None
     dead: int
+    outboxes: int
     queues: tuple[QueueStatus, ...]
 
     @property
@@ -130,5 +132,6 @@ def _group(crawl: str, group: str, books: Progress | None, queues: Sequence[Queu
         waiting=waiting,
         parked=None if in_flight is None else max(0, books.open - waiting - in_flight),
         dead=sum(queue.ready for queue in queues if queue not in work),
+        outboxes=books.outboxes,
         queues=tuple(queues),
     )

@@ -6,7 +6,7 @@ typing error is found when the file is read, not when URLs are missing.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from crawl_producer.topology_values import (
     Argument,
@@ -176,6 +176,17 @@ class PolitenessSpec(Frozen):
     hold_s: float = Field(default=2.0, gt=0, le=30)  #: shorter waits are held in the consumer, longer ones parked
 
 
+class JournalSpec(Frozen):
+    """A stream beside a crawl's work queues that keeps a copy of each URL message, for ``crawl-doctor --repair``."""
+
+    #: on each node that has a copy; the oldest messages go first. A message takes about 350 bytes
+    max_bytes: int = Field(default=2 << 30, ge=1 << 20)
+
+
+def _on_or_off(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class CrawlSpec(Frozen):
     """A named job: where its URLs go, what belongs to it, and how much of it is expected."""
 
@@ -187,6 +198,7 @@ class CrawlSpec(Frozen):
     politeness: PolitenessSpec = PolitenessSpec()
     retry: RetrySpec = RetrySpec()
     robots: RobotsSpec = RobotsSpec()
+    journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 

@@ -12,7 +12,7 @@ from crawl_producer.topology_yaml import Path, Problem
 
 #: Names that are made by us or by RabbitMQ; a work queue of such a name would be two things at once.
 RESERVED_NAMES = (names.UNROUTED, names.REDELIVER, names.DEAD)
-RESERVED_PREFIXES = ("crawl.delay.", "dead.", "amq.")
+RESERVED_PREFIXES = ("crawl.delay.", "dead.", "journal.", "amq.")
 RESERVED_SUFFIX = ".due"
 
 

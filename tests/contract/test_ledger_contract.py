@@ -7,7 +7,18 @@ from functools import partial
 
 import pytest
 
-from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerForgot, LedgerName, Outbox, Progress, Verdict
+from crawl_dedup import (
+    ALIVE_TTL_S,
+    LEASE_TTL_S,
+    Commit,
+    Ledger,
+    LedgerForgot,
+    LedgerName,
+    Outbox,
+    Progress,
+    Standing,
+    Verdict,
+)
 from crawl_dedup.ledger import REOPENED_TTL_S, SUSPECT_TTL_S
 from ledger_worlds import NAME, memory_world, redis_world
 from stories import in_a_world
@@ -815,3 +826,52 @@ async def test_all_consumers_of_a_crawl_see_the_same_fingerprints(world):
     assert a.fingerprint("https://example.org/") == b.fingerprint("https://example.org/")
     assert a.seed_parent(b"seeds") == b.seed_parent(b"seeds")
     assert a.name == b.name == NAME
+
+
+# standing
+
+
+@in_a_world
+async def test_only_open_urls_that_nobody_is_at_work_on_stand_free(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    await seed(a, "free", "leased", "fetched", "done", "parked")
+    free, leased, fetched, done, parked, never = every = urls(
+        a, "free", "leased", "fetched", "done", "parked", "never"
+    )  # fmt: skip
+    await a.begin(leased)
+    await a.begin(parked)
+    await a.release(parked)
+    await a.commit(Commit(fetched, "ok", links(a, "child")))
+    await a.commit(Commit(done, "ok"))
+    told = dict(zip(every, await b.standing(every), strict=True))
+    assert told == {
+        free: Standing.FREE,
+        leased: Standing.HELD,
+        fetched: Standing.HELD,
+        done: Standing.DONE,
+        parked: Standing.FREE,
+        never: Standing.UNKNOWN,
+    }
+
+
+@in_a_world
+async def test_a_url_stands_free_again_when_its_consumer_has_died_unless_it_has_an_outbox(world):
+    dead = await living(world, "dead")
+    await seed(dead, "leased", "fetched")
+    leased, fetched = both = urls(dead, "leased", "fetched")
+    await dead.begin(leased)
+    await dead.commit(Commit(fetched, "ok", links(dead, "child")))
+    await world.passes(ALIVE_TTL_S + 1)
+    assert await (await living(world, "other")).standing(both) == [Standing.FREE, Standing.HELD]
+
+
+@in_a_world
+async def test_asking_how_urls_stand_changes_nothing(world):
+    ledger = await living(world, "a")
+    await seed(ledger, "page")
+    page, never = urls(ledger, "page", "never")
+    before = await ledger.progress()
+    assert await ledger.standing([page, never, page]) == [Standing.FREE, Standing.UNKNOWN, Standing.FREE]
+    assert await ledger.standing([]) == []
+    assert await ledger.progress() == before
+    assert (await ledger.begin(page)).verdict is Verdict.GO

@@ -1,68 +1,96 @@
 """A bounded frontier: a queue far smaller than the crawl is back-pressure, not loss, and the crawl ends."""
 
-import threading
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import json
 
 import pytest
 
-from e2e_kit import Commands
+from e2e_kit import Commands, wait_until
+from tree_site import tree_site
 
 PAGES = 1500
 LINKS = 10
-TOPOLOGY = """
-exchanges: {crawl.docs: {type: direct}}
-queues: {docs.pages: {crawl: docs, max_length: 50, bindings: [{exchange: crawl.docs, key: page}]}}
-crawls: {docs: {exchange: crawl.docs, key: page, robots: {obey: false}}}
-"""
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
+
+
+def topology(max_length):
+    return f"""
+exchanges: {{crawl.docs: {{type: direct}}}}
+queues:
+  docs.pages: {{crawl: docs, max_length: {max_length}, bindings: [{{exchange: crawl.docs, key: page}}]}}
+crawls: {{docs: {{exchange: crawl.docs, key: page, robots: {{obey: false}}}}}}
+"""
 
 
 @pytest.fixture
-def tree():
-    """A site of PAGES pages, each linking to LINKS others; counts what it is asked for."""
-    asked = Counter()
-
-    class Tree(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            asked[self.path] += 1
-            number = int(self.path[1:] or 0)
-            children = range(number * LINKS + 1, min((number + 1) * LINKS + 1, PAGES))
-            body = "".join(f'<a href="/{child}">x</a>' for child in children).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Tree)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/", asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def site():
+    with tree_site(PAGES, LINKS) as site:
+        yield site
 
 
-def test_a_queue_far_smaller_than_the_crawl_slows_it_down_and_loses_nothing(tree, environment, tmp_path):
-    home, asked = tree
+@pytest.fixture
+def bounded(environment, tmp_path):
+    """Commands for a queue of at most so many URLs."""
     commands = Commands(environment, tmp_path)
-    (tmp_path / "exchanges.yaml").write_text(TOPOLOGY)
-    try:
+
+    def begin(max_length):
+        (tmp_path / "exchanges.yaml").write_text(topology(max_length))
         commands.run("crawl-topology", "apply")
-        commands.run("crawl-seed", home)
-        consumers = [commands.consumer("--quiet") for _ in range(2)]
-        assert [consumer.wait(150) for consumer in consumers] == [0, 0]
-        books = commands.status()
-    finally:
-        print(commands.stop())
-    assert len(asked) == PAGES
-    assert set(asked.values()) == {1}
-    assert (books["state"], books["outcomes"]) == ("complete", {"ok": PAGES})
+        return commands
+
+    yield begin
+    print(commands.stop())
+
+
+def parked(commands):
+    """How often consumers had to park a URL, by their own reports."""
+    logs = commands.folder.glob("crawl-consumer-*.log")
+    return [json.loads(line)["parked"] for log in logs for line in log.read_text().splitlines() if line[:1] == "{"]
+
+
+def test_a_queue_far_smaller_than_the_crawl_slows_it_down_and_loses_nothing(bounded, site):
+    commands = bounded(50)
+    commands.run("crawl-seed", site.home)
+    consumers = [commands.consumer("--quiet", "--json") for _ in range(2)]
+    assert [consumer.wait(150) for consumer in consumers] == [0, 0]
+    books = commands.status()
+    assert len(site.asked) == PAGES
+    assert set(site.asked.values()) == {1}
+    assert (books["state"], books["outboxes"], books["outcomes"]) == ("complete", 0, {"ok": PAGES})
+    assert sum(parked(commands)) > 0, "the queue never was full"
+
+
+def test_consumers_that_all_hold_parents_whose_links_are_refused_do_not_stand_still(bounded, rabbit, fresh_vhost):
+    """Each takes more URLs than the queue has room for, and all of them bring links at once."""
+    commands, pages = bounded(2), 250
+
+    def consumers_of(queue):
+        found = rabbit.list_queues("name", "consumers", vhost=fresh_vhost)
+        return next(one["consumers"] for one in found if one["name"] == queue)
+
+    with tree_site(pages, LINKS) as site:
+        consumers = [commands.consumer("--quiet", "--json", "--concurrency", "8") for _ in range(3)]
+        wait_until(lambda: consumers_of("docs.pages") == 3, "three consumers")
+        commands.run("crawl-seed", site.home)
+        assert [consumer.wait(150) for consumer in consumers] == [0, 0, 0]
+        assert (len(site.asked), set(site.asked.values())) == (pages, {1})
+    assert min(parked(commands)) > 0, "one of them was never refused"
+    assert (commands.status()["state"], commands.status()["outcomes"]) == ("complete", {"ok": pages})
+
+
+def test_a_seeder_waits_for_room_and_goes_on_when_there_is_some(bounded, site, rabbit, fresh_vhost):
+    commands = bounded(50)
+    urls = "".join(f"{site.home}{n or ''}\n" for n in range(PAGES))
+    (commands.folder / "seeds.txt").write_text(urls)
+    seeder = commands.start("crawl-seed", "--file", "seeds.txt")
+
+    def ready():
+        found = rabbit.list_queues("name", "messages_ready", vhost=fresh_vhost)
+        return next(queue["messages_ready"] for queue in found if queue["name"] == "docs.pages")
+
+    wait_until(lambda: ready() >= 50, "the queue to be full")
+    assert seeder.poll() is None
+    consumer = commands.consumer("--quiet")
+    assert (consumer.wait(150), seeder.wait(60)) == (0, 0)
+    assert set(site.asked.values()) == {1}
+    assert (commands.status()["state"], commands.status()["outcomes"]) == ("complete", {"ok": PAGES})

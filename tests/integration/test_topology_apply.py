@@ -38,7 +38,7 @@ queues:
     crawl: c
     bindings: [{exchange: by.header, arguments: {x-match: any, lane: fast, level: 3, urgent: true}}]
 crawls:
-  c: {exchange: in, key: a.b}
+  c: {exchange: in, key: a.b, journal: {max_bytes: 20_000_000}}
 """
 
 

@@ -264,3 +264,60 @@ def test_the_picture_shows_crawls_exchanges_queues_and_one_plumbing():
     ):
         assert line in picture.splitlines()
     assert picture.count("subgraph") == 1
+
+
+def with_journal(spec):
+    """A topology of two crawls, one of which says ``spec`` of its journal."""
+    text = f"""
+exchanges:
+  x: {{type: topic}}
+  f: {{type: fanout, bindings: [{{exchange: x, key: "f.#"}}]}}
+queues:
+  a: {{crawl: c, bindings: [{{exchange: x, key: "a.#"}}, {{exchange: f}}]}}
+  b: {{crawl: c, group: other, bindings: [{{exchange: x, key: "a.#"}}, {{exchange: x, key: b}}]}}
+  d: {{crawl: d, bindings: [{{exchange: x, key: d}}]}}
+crawls:
+  c: {{exchange: x, key: a.b, {spec}}}
+  d: {{exchange: x, key: d}}
+"""
+    return parse_topology(text, "test")
+
+
+def journal_of(spec):
+    """The stream and the bindings of a crawl's journal."""
+    wanted = declarations(with_journal(spec))
+    streams = {queue.name: dict(queue.arguments) for queue in wanted.queues if queue.name.startswith("journal.")}
+    return streams, [(b.source, b.key) for b in wanted.bindings if b.destination == "journal.c"]
+
+
+def test_a_journal_is_a_stream_that_is_bound_as_all_work_queues_of_its_crawl_are():
+    streams, bindings = journal_of("journal: {max_bytes: 1_600_000}")
+    assert streams == {
+        "journal.c": {
+            "x-queue-type": "stream",
+            "x-max-length-bytes": 1_600_000,
+            "x-stream-max-segment-size-bytes": 100_000,
+        }
+    }
+    assert bindings == [("x", "a.#"), ("f", ""), ("x", "b")]
+
+
+def test_a_crawl_has_no_journal_unless_it_asks_for_one():
+    assert journal_of("expected_urls: 5") == journal_of("journal: false") == ({}, [])
+    ((name, arguments),) = journal_of("journal: true")[0].items()
+    assert (name, arguments["x-max-length-bytes"]) == ("journal.c", 2 << 30)
+
+
+def test_a_segment_of_a_journal_is_no_larger_than_rabbitmq_takes():
+    (arguments,) = journal_of("journal: {max_bytes: 100_000_000_000}")[0].values()
+    assert arguments["x-stream-max-segment-size-bytes"] == 500_000_000
+
+
+def test_a_journal_is_drawn_with_the_exchanges_that_it_copies():
+    picture = mermaid(with_journal("journal: true"))
+    assert 'j_c[("journal.c<br>stream")]' in picture
+    assert [line.strip() for line in picture.splitlines() if "copies" in line] == [
+        "x_x -. copies .-> j_c",
+        "x_f -. copies .-> j_c",
+    ]
+    assert "journal" not in mermaid(with_journal("journal: false"))

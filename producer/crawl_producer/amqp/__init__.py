@@ -2,5 +2,6 @@
 
 from crawl_producer.amqp.admin import open_admin
 from crawl_producer.amqp.broker import AmqpBroker
+from crawl_producer.amqp.stream import Copy, StreamReader, open_stream
 
-__all__ = ["AmqpBroker", "open_admin"]
+__all__ = ["AmqpBroker", "Copy", "StreamReader", "open_admin", "open_stream"]

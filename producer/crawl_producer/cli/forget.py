@@ -39,7 +39,8 @@ def forget_crawl(
     """Forget a crawl: what was seen, what is done, what is owed. Stop its consumers first.
 
     Queues keep their messages unless --purge-queues is given; URLs found there later are crawled anew.
-    Dead letters are kept either way.
+    Dead letters are kept either way, and so is a journal: RabbitMQ cannot purge streams, and crawl-doctor --repair
+    publishes nothing of it but what is open.
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
 

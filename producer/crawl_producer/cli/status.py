@@ -162,11 +162,17 @@ def _parts(group: GroupStatus, rate: float) -> Iterator[RenderableType]:
     if group.admitted:
         yield Text(
             f"  {group.admitted:,} admitted, {group.done:,} done, {_known(group.in_flight)} in flight, "
-            f"{group.waiting:,} waiting, {_known(group.parked)} parked, {group.dead:,} dead, {rate:,.1f} pages/s"
+            f"{group.waiting:,} waiting, {_known(group.parked)} parked, {group.dead:,} dead, "
+            f"{_owed(group)}{rate:,.1f} pages/s"
         )
         yield Text("  outcomes: " + (_counted(group.outcomes) or "none yet"))
         yield Text("  links:    " + _counted(group.counts))
     yield _queues(group)
+
+
+def _owed(group: GroupStatus) -> str:
+    """Outboxes come and go within milliseconds; those that a look finds are worth a word."""
+    return f"{group.outboxes:,} outboxes, " if group.outboxes else ""
 
 
 def _queues(group: GroupStatus) -> Table:

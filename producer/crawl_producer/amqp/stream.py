@@ -1,0 +1,176 @@
+"""A stream queue read once, from its first message to the one that was the last at the beginning.
+
+Reading takes nothing away: acknowledgements only ask for more. Source: https://www.rabbitmq.com/docs/streams#consuming.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from pika import BasicProperties
+from pika.spec import Basic
+
+from crawl_producer.amqp.channel import Channel
+from crawl_producer.amqp.errors import Closed
+from crawl_producer.amqp.link import Link
+from crawl_producer.amqp.nodes import NodeWalk, connection_name, shuffled
+from crawl_producer.errors import BrokerUnreachable, ProducerError
+from crawl_producer.topology import Connection
+
+#: Messages on their way to us. A stream is read in chunks of some hundreds; fewer would make it wait for each.
+PREFETCH = 2000
+#: Silence after which a stream has nothing for us: it answers at once what it has.
+QUIET_S = 2.0
+#: Silence after which its last chunk has come: the broker sends a chunk in one go.
+CHUNK_QUIET_S = 0.5
+#: Where others publish all the time the end is what was there by then.
+TAIL_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A message as it was published: where to, what, and under which id."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str
+
+
+@asynccontextmanager
+async def open_stream(connection: Connection, queue: str, *, name: str) -> AsyncIterator["StreamReader"]:
+    """A reader of a stream, on a connection of its own.
+
+    Args:
+        connection: nodes and credentials, from exchanges.yaml.
+        queue: the stream's name.
+        name: the command's name, the first part of what ``rabbitmqctl list_connections`` shows.
+
+    Raises:
+        TopologyMissing: there is no such stream.
+        BrokerUnreachable, BrokerRefused: the broker could not be asked, or this is no stream that we may read.
+    """
+    link = Link(NodeWalk(connection, connection_name(name, "stream"), shuffled(connection)))
+    try:
+        await link.open()
+        # A stream's message count is as old as RabbitMQ's last tick, so the end is found by looking at it.
+        last = await _last_offset(await link.channel(), queue)
+        yield StreamReader(await link.channel(), queue, last)
+    except Closed as closed:
+        raise _ours(closed, queue) from closed
+    finally:
+        await link.close()
+
+
+async def _last_offset(channel: Channel, queue: str) -> int:
+    """The offset of the stream's last message; -1 when it is empty."""
+    tail = _Consumer(channel, queue)
+    await tail.consume("last")
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + TAIL_S
+    last, quiet_s = -1, QUIET_S
+    while loop.time() < until_s and (message := await tail.next(quiet_s)) is not None:
+        last, quiet_s = message.offset, CHUNK_QUIET_S
+    await channel.close()
+    return last
+
+
+class StreamReader:
+    """Iterate it once.
+
+    Args:
+        channel: open, and used by nobody else.
+        queue: the stream's name.
+        last: the offset of the last message to read; -1: there is none.
+
+    Attributes:
+        expected: messages to read, at most; a stream that has dropped its oldest holds fewer.
+    """
+
+    def __init__(self, channel: Channel, queue: str, last: int) -> None:
+        self.expected = last + 1
+        self._consumer = _Consumer(channel, queue)
+        self._last = last
+
+    def __repr__(self) -> str:
+        return f"<StreamReader of {self._consumer!r}, {self.expected} expected>"
+
+    async def __aiter__(self) -> AsyncIterator[Copy]:
+        """The messages, oldest first; those that come later than the last are not read.
+
+        Raises:
+            BrokerUnreachable: the connection was lost; nothing is taken away, so read it again.
+            BrokerRefused: it may not be read.
+        """
+        if self._last < 0:
+            return
+        await self._consumer.consume("first")
+        while (message := await self._consumer.next(QUIET_S)) is not None:
+            if message.offset <= self._last:
+                yield message.copy
+            if message.offset >= self._last:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    offset: int
+    copy: Copy
+
+
+class _Consumer:
+    """What a stream brings, from some place on."""
+
+    def __init__(self, channel: Channel, queue: str) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._arrived: deque[tuple[int, _Message]] = deque()
+        self._something = asyncio.Event()
+        channel.closed.add_done_callback(lambda _: self._something.set())
+
+    def __repr__(self) -> str:
+        return f"<stream {self._queue}: {len(self._arrived)} waiting>"
+
+    async def consume(self, offset: str) -> None:
+        raw = self._channel.raw
+        try:
+            await self._channel.call(raw.basic_qos, prefetch_count=PREFETCH)
+            arguments = {"x-stream-offset": offset}
+            await self._channel.call(raw.basic_consume, self._queue, self._on_message, arguments=arguments)
+        except Closed as closed:
+            raise _ours(closed, self._queue) from closed
+
+    async def next(self, quiet_s: float) -> _Message | None:
+        """The next message; None after such a silence."""
+        while not self._arrived:
+            if self._channel.closed.done():
+                raise _ours(self._channel.closed.result(), self._queue)
+            self._something.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(quiet_s):
+                    await self._something.wait()
+                    continue
+            return None
+        tag, message = self._arrived.popleft()
+        self._channel.raw.basic_ack(tag)
+        return message
+
+    def _on_message(self, _raw: object, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
+        message_id = properties.message_id or ""
+        copy = Copy(
+            method.exchange, method.routing_key, body, message_id if isinstance(message_id, str) else repr(message_id)
+        )
+        self._arrived.append(
+            (method.delivery_tag, _Message((properties.headers or {}).get("x-stream-offset", 0), copy))
+        )
+        self._something.set()
+
+
+def _ours(closed: Closed, queue: str) -> ProducerError:
+    if closed.lost:
+        return BrokerUnreachable(
+            f"the connection was lost while {queue} was read: {closed}", remedy="nothing was taken away; run it again"
+        )
+    return closed.as_error()

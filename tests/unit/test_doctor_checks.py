@@ -1,0 +1,328 @@
+"""The doctor's checks, each a pure function from facts to findings."""
+
+import pytest
+
+from crawl_dedup import LedgerDebts, LedgerName, Members, Progress, RedisHealth
+from crawl_producer.declarations import Declarations, Exchange, Queue, State
+from crawl_producer.doctor import (
+    check_balance,
+    check_ledger,
+    check_nodes,
+    check_queues,
+    check_redis,
+    check_topology,
+)
+from crawl_producer.doctor.facts import BrokerFacts, ChannelFacts, LedgerFacts, Look, NodeFacts, QueueFacts
+from crawl_producer.doctor.finding import Finding, Level, worst
+from crawl_producer.plan import Plan, Step
+from crawl_producer.topology import Topology
+
+TOPOLOGY = Topology.model_validate(
+    {
+        "exchanges": {"x": {"type": "direct"}},
+        "queues": {"q": {"crawl": "c", "max_length": 100, "bindings": [{"exchange": "x", "key": "k"}]}},
+        "crawls": {"c": {"exchange": "x", "key": "k"}},
+    }
+)
+SOUND = {"appendfsync": "everysec", "used_bytes": 1}
+
+
+def bad(findings):
+    """What is not in order, in short."""
+    return [
+        (finding.level.value, finding.subject, finding.text) for finding in findings if finding.level is not Level.OK
+    ]
+
+
+def only(findings):
+    """The one finding, and whether it says what to do."""
+    [finding] = [finding for finding in findings if finding.level is not Level.OK]
+    assert finding.remedy
+    return finding.level.value, finding.text
+
+
+def test_the_worst_finding_decides():
+    ok, warning, error = (Finding(level, "x", "y") for level in Level)
+    assert (worst([]), worst([ok]), worst([warning, ok]), worst([ok, error, warning])) == (
+        Level.OK, Level.OK, Level.WARNING, Level.ERROR,
+    )  # fmt: skip
+
+
+# Redis
+
+
+@pytest.mark.parametrize(
+    ("health", "level", "words"),
+    [
+        ({"version": "6.2.14"}, "error", "version 6.2.14"),
+        ({"version": "unknown"}, "error", "version unknown"),
+        ({"loading": True}, "warning", "still reads its data"),
+        ({"role": "slave"}, "error", "this is a replica"),
+        ({"maxmemory_policy": "volatile-lru"}, "error", "volatile-lru"),
+        ({"maxmemory_bytes": 100, "used_bytes": 79}, None, ""),
+        ({"maxmemory_bytes": 100, "used_bytes": 80}, "warning", "80% of maxmemory"),
+        ({"maxmemory_bytes": 100, "used_bytes": 100}, "error", "nothing new is admitted"),
+        ({"appendonly": False, "snapshots": True}, "warning", "since the last snapshot"),
+        ({"appendonly": False, "snapshots": False}, "warning", "loses everything"),
+        ({"appendfsync": "no"}, "warning", "half a minute"),
+        ({"appendfsync": "always"}, None, ""),
+        ({"appendfsync": None}, None, ""),
+        ({"aof_write_ok": False}, "error", "refuses writes"),
+        ({"aof_rewrite_ok": False}, "error", "so it grows"),
+        ({"snapshot_ok": False}, "error", "last snapshot failed"),
+        ({"replicas": (1, 10)}, None, ""),
+        ({"replicas": (1, 11)}, "warning", "1 of 2 replicas were last heard of 11 s ago"),
+        ({"ahead_s": 2.0}, None, ""),
+        ({"ahead_s": -2.5}, "warning", "2.5 s behind this machine's"),
+        ({"ahead_s": 60.0}, "warning", "60.0 s ahead of this machine's"),
+        ({"libraries": {"crawl_ledger_1": "same", "crawl_slots_1": "missing"}}, None, ""),
+        ({"libraries": {"crawl_ledger_1": "other"}}, "warning", "another version"),
+    ],
+)
+def test_redis(health, level, words):
+    findings = check_redis.check(RedisHealth(**{"version": "7.0.15", **SOUND, **health}))
+    assert findings[0].level is Level.OK
+    if level is None:
+        assert bad(findings) == []
+    else:
+        how_bad, text = only(findings)
+        assert (how_bad, words in text) == (level, True)
+
+
+def test_what_a_crash_of_redis_costs_is_told():
+    (everysec,) = check_redis.check(RedisHealth(version="7.2.0", appendfsync="everysec"))
+    (always,) = check_redis.check(RedisHealth(version="7.2.0", appendfsync="always"))
+    assert "may cost the last second" in everysec.text
+    assert "costs nothing" in always.text
+
+
+# the ledger
+
+
+def ledger(*, open=0, ended=0, debts=None, members=None, alive=("crawl-consumer@host:1:a",), **counts):  # noqa: A002
+    counts = {"outcome:ok": ended, "discovered": open + ended, **counts}
+    return LedgerFacts(
+        LedgerName("c"),
+        Progress(open + ended, open, 0, counts),
+        LedgerDebts(alive=alive, **(debts or {})),
+        members,
+        ("q",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "words"),
+    [
+        (ledger(open=3, ended=4), None, ""),
+        (ledger(open=3, alive=()), "warning", "3 URLs are open and no consumer runs"),
+        (ledger(open=3, alive=("crawl-seed@host:1:a",)), "warning", "no consumer runs"),
+        (ledger(ended=3, alive=()), None, ""),
+        (ledger(open=1, debts={"outboxes": 2, "oldest_outbox_s": 59}), None, ""),
+        (ledger(open=1, debts={"outboxes": 2, "oldest_outbox_s": 61}), "warning", "2 pages have links"),
+        (ledger(open=1, debts={"leases": 9, "dead_leases": 9}), None, ""),
+        (ledger(open=2, ended=3, **{"outcome:ok": 2}), "error", "5 admitted are not 2 open and 2 ended"),
+        (ledger(ended=5, duplicate=2, discovered=6), "error", "6 discovered are not admitted"),
+        (ledger(ended=5, duplicate=2, adopted=1, discovered=9, **{"filtered:depth": 3}), None, ""),
+        (ledger(open=1, ended=2, members=Members(1, 2)), None, ""),
+        (ledger(open=1, ended=2, members=Members(2, 2)), "error", "the sets hold 2 and 2"),
+    ],
+)
+def test_ledger(facts, level, words):
+    findings = check_ledger.check(facts)
+    if level is None:
+        assert bad(findings) == []
+    else:
+        how_bad, text = only(findings)
+        assert (how_bad, words in text) == (level, True)
+
+
+def test_leases_of_the_dead_are_told_but_hurt_nobody():
+    findings = check_ledger.check(ledger(open=9, debts={"leases": 5, "dead_leases": 3}))
+    assert [finding.level for finding in findings] == [Level.OK, Level.OK]
+    assert "2 in hand" in findings[0].text
+    assert findings[1].text.startswith("3 URLs were in the hands of consumers that are gone")
+
+
+# the balance
+
+
+def look(facts, ready=0, unacked=0, consumers=0, ladder=0, dead=0):
+    queues = {
+        "q": QueueFacts("q", ready, consumers, unacked),
+        "q.due": QueueFacts("q.due", 0, consumers, 0),
+        "dead.q": QueueFacts("dead.q", dead, 0, 0),
+        "crawl.delay.250": QueueFacts("crawl.delay.250", ladder, 0, 0),
+    }
+    return Look((facts,), queues)
+
+
+def balance(first, second=None, journal=True):
+    return bad(check_balance.check(first, second or first, journals={"c": journal}))
+
+
+def test_messages_for_all_open_urls_are_in_balance_wherever_they_are():
+    assert balance(look(ledger(open=10), ready=10)) == []
+    assert balance(look(ledger(open=10), ready=4, unacked=6, consumers=1)) == []
+    assert balance(look(ledger(open=10, debts={"outboxes": 1, "outbox_messages": 9}))) == []
+    assert balance(look(ledger(open=10), ready=4, ladder=6)) == []
+    assert balance(look(ledger(open=1), ready=10)) == []  # copies of what has ended
+
+
+def test_what_both_looks_miss_is_lost():
+    ((level, subject, text),) = balance(look(ledger(open=10), ready=7))
+    assert (level, subject, "at least 3 open URLs" in text) == ("error", "c/main", True)
+    assert balance(look(ledger(open=10), ready=7), look(ledger(open=10), ready=10)) == []
+    assert balance(look(ledger(open=10), ready=10), look(ledger(open=10), ready=7)) == []
+
+
+def test_what_is_on_the_ladder_may_be_anybodys():
+    assert balance(look(ledger(open=10), ladder=10)) == []
+    assert "at least 2 open URLs" in balance(look(ledger(open=10), ladder=8))[0][2]
+
+
+def test_what_moved_between_the_looks_may_have_been_missed_by_both():
+    first, second = look(ledger(open=10), ready=5, consumers=1), look(ledger(open=7, ended=3), ready=2, consumers=1)
+    assert "at least 2 open URLs" in balance(first, second)[0][2]
+    first, second = look(ledger(open=10), ready=5, consumers=1), look(ledger(open=5, ended=5), consumers=1)
+    assert balance(first, second) == []
+
+
+def test_an_old_count_of_what_was_in_hand_hides_nothing():
+    """The management API tells at the first look what consumers had that are gone, and have settled it."""
+    first, second = look(ledger(open=1), unacked=4), look(ledger(open=1), unacked=0)
+    assert check_balance.suspicious(first)
+    assert "at least 1 open URLs" in balance(first, second)[0][2]
+
+
+def test_urls_that_rabbitmq_has_buried_have_a_message():
+    failed = {"outcome:failed_timeout": 5, "outcome:ok": 0, "discovered": 15}
+    facts = ledger(open=10, ended=5, **failed)
+    assert balance(look(facts, dead=15)) == []
+    assert "at least 4 open URLs" in balance(look(facts, dead=11))[0][2]
+
+
+def test_without_the_management_api_only_a_crawl_that_rests_can_be_counted():
+    assert "at least 3" in balance(look(ledger(open=10), ready=7, unacked=None))[0][2]
+    ((level, _, text),) = balance(look(ledger(open=10), ready=7, unacked=None, consumers=2))
+    assert (level, "cannot be told" in text) == ("warning", True)
+
+
+def test_the_remedy_depends_on_the_journal():
+    def command(journal):
+        lost = look(ledger(open=10))
+        [finding] = check_balance.check(lost, lost, journals={"c": journal})
+        return finding.command
+
+    assert command(True) == "crawl-doctor c --repair"
+    assert command(False) == "crawl-doctor c --repair --from FILE"
+
+
+def test_two_crawls_cannot_both_have_the_same_messages_on_the_ladder():
+    one, other = ledger(open=6), ledger(open=6)
+    both = Look((one, other), look(one, ladder=8).queues)
+    ((level, subject, text),) = bad(check_balance.check(both, both, journals={}))
+    assert (level, subject, "at least 4 open URLs" in text) == ("error", "rabbitmq", True)
+
+
+# queues
+
+
+def queues(*facts, channels=()):
+    broker = BrokerFacts({queue.name: queue for queue in facts}, channels=channels)
+    return check_queues.check(broker, TOPOLOGY)
+
+
+@pytest.mark.parametrize(
+    ("queue", "level", "words"),
+    [
+        (QueueFacts("q", 5, 1), None, ""),
+        (QueueFacts("q", 0, 0), None, ""),
+        (QueueFacts("q", 5, 0), "warning", "5 URLs wait and nobody consumes it"),
+        (QueueFacts("q.due", 5, 0), "warning", "5 URLs wait and nobody consumes it"),
+        (QueueFacts("q", 90, 1, max_length=100), "warning", "90 of at most 100 URLs"),
+        (QueueFacts("q", 89, 1, max_length=100), None, ""),
+        (QueueFacts("q", 0, 1, delivery_limit=50), None, ""),
+        (QueueFacts("q", 0, 1, delivery_limit=5, policy="strict"), "warning", "strict"),
+        (QueueFacts("dead.q", 999), None, ""),
+        (QueueFacts("dead.q", 1000), "warning", "1,000 URLs have failed for good"),
+        (QueueFacts("crawl.unrouted", 1), "warning", "outlived the queue"),
+        (QueueFacts("crawl.delay.250", 1), None, ""),
+        (QueueFacts("q", 0, 1, policy="ha", mirrored=True), "warning", "the policy ha mirrors it"),
+        (QueueFacts("q", 0, 1, members=3, online=3), None, ""),
+        (QueueFacts("q", 0, 1, members=3, online=2), "warning", "2 of its 3 members run"),
+        (QueueFacts("q", 0, 1, members=3, online=1), "error", "without a majority"),
+    ],
+)
+def test_queue(queue, level, words):
+    findings = queues(queue)
+    if level is None:
+        assert bad(findings) == []
+    else:
+        how_bad, text = only(findings)
+        assert (how_bad, words in text) == (level, True)
+
+
+def test_silence_on_a_channel_is_measured_against_the_consumer_timeout():
+    def told(idle_s, **queue):
+        return bad(queues(QueueFacts("q", 0, 1, **queue), channels=(ChannelFacts("crawl-consumer@a", 3, idle_s),)))
+
+    assert told(899) == []
+    assert "silent for 900 s; after 1,800 s" in told(900)[0][2]
+    assert "after 60 s" in told(31, consumer_timeout_ms=60_000)[0][2]
+
+
+# nodes
+
+
+def nodes(*facts, **broker):
+    return check_nodes.check(
+        BrokerFacts({}, **{"management": "http://x", "version": "4.1.0", "nodes": facts, **broker})
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        (NodeFacts("a", running=False), "a does not run"),
+        (NodeFacts("a", memory_alarm=True), "a is short of memory"),
+        (NodeFacts("a", disk_alarm=True), "a is short of disk"),
+        (NodeFacts("a", partitions=("b", "c")), "a is cut off from b, c"),
+    ],
+)
+def test_a_node(node, words):
+    level, text = only(nodes(node, NodeFacts("b")))
+    assert (level, words in text) == ("error", True)
+
+
+def test_versions_that_cannot_work_are_errors_and_old_ones_are_told():
+    assert only(nodes(version="3.9.29"))[0] == "error"
+    assert bad(nodes(version="3.10.8")) == bad(nodes(version="4.0.5")) == bad(nodes(version="4.x-beta")) == []
+    assert "no security fixes" in nodes(version="3.13.7")[1].text
+
+
+def test_blocked_connections_are_named_and_the_rest_is_counted():
+    assert bad(nodes(blocked=("a", "b", "c", "d", "e")))[0][2].endswith("a, b, c and 2 more")
+
+
+def test_without_the_management_api_that_is_the_finding():
+    (finding,) = check_nodes.check(BrokerFacts({}))
+    assert (finding.level, "cannot be asked" in finding.text) == (Level.WARNING, True)
+
+
+# the topology
+
+
+def test_drift_is_told_in_the_brokers_own_words_and_missing_things_are_named():
+    steps = [
+        Step(Exchange("x", "direct"), State.SAME),
+        Step(Queue("q"), State.DIFFERENT, "inequivalent arg"),
+        *(Step(Queue(f"m{n}"), State.MISSING) for n in range(7)),
+    ]
+    missing, different = check_topology.check(Plan(Declarations((), (), ()), tuple(steps)))
+    assert (missing.level, "m0, m1, m2, m3, m4 and 2 more" in missing.text) == (Level.ERROR, True)
+    assert missing.command == "crawl-topology apply"
+    assert (different.level, "queue q" in different.text, "inequivalent arg" in different.text) == (
+        Level.ERROR, True, True,
+    )  # fmt: skip
+    (same,) = check_topology.check(Plan(Declarations((), (), ()), tuple(steps[:1])))
+    assert same.level is Level.OK
