@@ -11,6 +11,7 @@ from crawl_dev.errors import ServersError
 from crawl_dev.ports import free_ports
 from crawl_dev.rabbit_cluster import RabbitCluster
 from crawl_dev.rabbit_node import RabbitNode
+from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 from crawl_dev.servers import PrivateServers, Servers
 from crawl_dev.site import SiteRequest, StaticSite, python_docs_root
@@ -20,6 +21,7 @@ __all__ = [
     "RabbitCluster",
     "RabbitNode",
     "RedisServer",
+    "ReplicatedRedis",
     "Servers",
     "ServersError",
     "SiteRequest",

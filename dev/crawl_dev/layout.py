@@ -10,6 +10,8 @@ from crawl_dev.errors import ServersError
 from crawl_dev.ports import free_ports
 
 _STATE = "state.json"
+#: A replicated Redis: two servers, three Sentinels.
+_REPLICATED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Layout:
         temporary: whether the folder goes when they are stopped.
         epmd_port: where the RabbitMQ nodes' port mapper listens.
         nodes: one per RabbitMQ node.
-        redis_port: None if there is no Redis.
+        redis_port: None if there is no Redis, or one with a replica.
+        replicated: the ports of two Redis servers and three Sentinels, if there are any.
     """
 
     folder: Path
@@ -38,23 +41,32 @@ class Layout:
     epmd_port: int
     nodes: tuple[NodePorts, ...]
     redis_port: int | None
+    replicated: tuple[int, ...] = ()
 
     @classmethod
-    def plan(cls, rabbit_nodes: int, *, redis: bool, folder: Path | None) -> Self:
+    def plan(cls, rabbit_nodes: int, *, redis: bool, folder: Path | None, replicated: bool = False) -> Self:
         """Free ports for so many servers, in a new temporary folder or in ``folder``.
+
+        Args:
+            rabbit_nodes: how many RabbitMQ nodes.
+            redis: whether there is a Redis.
+            folder: None for a temporary one.
+            replicated: whether that Redis has a replica, and Sentinels.
 
         Raises:
             ServersError: ``folder`` holds something already.
         """
         if folder is not None and folder.exists() and any(folder.iterdir()):
             raise ServersError(f"{folder} is not empty", remedy="name a new folder")
-        epmd_port, redis_port, *rest = free_ports(2 + 3 * rabbit_nodes)
+        epmd_port, redis_port, *rest = free_ports(2 + 3 * rabbit_nodes + _REPLICATED)
+        rest, others = rest[:-_REPLICATED], rest[-_REPLICATED:]
         return cls(
             folder=Path(tempfile.mkdtemp(prefix="crawl-servers-") if folder is None else folder).resolve(),
             temporary=folder is None,
             epmd_port=epmd_port,
             nodes=tuple(NodePorts(*rest[i : i + 3]) for i in range(0, len(rest), 3)),
-            redis_port=redis_port if redis else None,
+            redis_port=redis_port if redis and not replicated else None,
+            replicated=tuple(others) if redis and replicated else (),
         )
 
     def write(self) -> None:
@@ -76,4 +88,5 @@ class Layout:
             remedy = "name the folder that `up` printed"
             raise ServersError(f"{folder} holds no private servers", remedy=remedy) from None
         nodes = tuple(NodePorts(**node) for node in known["nodes"])
-        return cls(**known | {"folder": folder.resolve(), "nodes": nodes})
+        replicated = tuple(known["replicated"])
+        return cls(**known | {"folder": folder.resolve(), "nodes": nodes, "replicated": replicated})
