@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The private servers' tool is no part of the package: see dev/crawl_dev.
 DEV := PYTHONPATH=dev $(BIN)/python
+# What `make chaos` is told: make chaos CHAOS='--quick --fault kill'
+CHAOS ?=
 # Another site for `make demo`: make demo SITE=https://docs.example.org/
 SITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-integration check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
+.PHONY: help demo test test-unit test-integration chaos check venv servers bench-seed bench-memory bench-ladder bench-politeness build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,9 @@ test-unit: venv ## The tests that need no server: seconds
 
 test-integration: venv servers ## The tests against real servers
 	@$(BIN)/pytest -m servers
+
+chaos: venv servers ## Break things while a planned site is crawled: a table, 25 minutes (CHAOS=--quick: four)
+	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
 check: venv ## Lint, formatting, types, and which package may import which
 	@$(BIN)/ruff check

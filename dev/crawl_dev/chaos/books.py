@@ -1,0 +1,84 @@
+"""What Redis and RabbitMQ hold at this moment, asked of the servers themselves and not through the crawler."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+import pika
+
+from crawl_dev import ports
+from crawl_dev.management import PASSWORD, USERNAME, Management
+from crawl_dev.rabbit_cluster import RabbitCluster
+from crawl_dev.redis_server import RedisServer
+
+CRAWL, QUEUE = "chaos", "chaos.pages"
+_LEDGER = f"crawl:{{{CRAWL}/main}}:"
+#: Dead letters looked at; far more than any site of a run has pages that die.
+_LETTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A ledger's counters, and its debts."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    outboxes: int = 0
+
+    @property
+    def done(self) -> int:
+        """URLs that have ended."""
+        return self.counts["admitted"] - self.counts["open"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was admitted has ended, and nothing is left to publish."""
+        return self.counts["admitted"] > 0 and not self.counts["open"] and not self.outboxes
+
+
+def books(redis: RedisServer) -> Books | None:
+    """The ledger's books; None while Redis does not answer."""
+    words = _ask(redis, f"HGETALL {_LEDGER}counts")
+    outboxes = _ask(redis, f"ZCARD {_LEDGER}outs")
+    if words is None or outboxes is None:
+        return None
+    counts = Counter({name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)})
+    return Books(counts, int(outboxes[0]))
+
+
+def leftovers(redis: RedisServer) -> list[str]:
+    """Outboxes and leases that still exist."""
+    return [key for kind in ("out", "lease") for key in _ask(redis, f"KEYS {_LEDGER}{kind}:*") or ()]
+
+
+def _ask(redis: RedisServer, line: str) -> list[str] | None:
+    """The words of an answer (https://redis.io/docs/latest/develop/reference/protocol-spec/), None without one."""
+    answer = ports.ask(redis.port, f"{line}\r\n".encode()).decode()
+    if not answer or answer.startswith("-"):
+        return None
+    if answer.startswith(":"):
+        return [answer[1:].strip()]
+    return answer.split("\r\n")[2::2]
+
+
+def ready(rabbit: RabbitCluster, vhost: str) -> dict[str, int]:
+    """Messages ready in each queue that is not empty, to the message: statistics would be some seconds old.
+
+    Raises:
+        ServersError: the management API does not answer.
+        pika.exceptions.AMQPError: the broker does not.
+    """
+    names = [q["name"] for q in rabbit.nodes[0].management.call("GET", f"queues/{quote(vhost, safe='')}?columns=name")]
+    login = pika.PlainCredentials(USERNAME, PASSWORD)
+    where = pika.ConnectionParameters(ports.LOOPBACK, rabbit.nodes[0].port, vhost, login)
+    with pika.BlockingConnection(where) as connection:
+        channel = connection.channel()
+        depths = {name: channel.queue_declare(name, passive=True).method.message_count for name in names}
+    return {name: depth for name, depth in depths.items() if depth}
+
+
+def dead_letters(management: Management, vhost: str) -> Counter[str]:
+    """The URLs of the dead letters, each as often as it has one."""
+    asked = {"count": _LETTERS, "ackmode": "ack_requeue_true", "encoding": "auto"}
+    letters = management.call("POST", f"queues/{quote(vhost, safe='')}/dead.{QUEUE}/get", asked)
+    return Counter(json.loads(letter["payload"])["url"] for letter in letters)

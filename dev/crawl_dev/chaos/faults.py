@@ -1,0 +1,63 @@
+"""What was done to a crawl, and which extra fetches that explains."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One request that the site was asked.
+
+    Attributes:
+        at_s: when it came, monotonic seconds.
+        consumer: the life of a consumer process that made it.
+        url: what it asked for.
+        status: what it was answered with.
+    """
+
+    at_s: float
+    consumer: str
+    url: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One event that somebody caused, and what follows from it. By default it explains nothing.
+
+    Attributes:
+        name: such as ``kill``.
+        start_s: when it began, monotonic seconds.
+        end_s: when it was over: the process was dead, awake again, the network mended.
+        consumers: lives whose work it may have interrupted; None: everyone's.
+        at_most: extra fetches that it can account for; None: any number.
+        before_s: how long before it began the earlier of two fetches may have been made.
+        after_s: how long after it was over the earlier of two fetches may still have been made.
+        survived: its consumers live on, so the *later* of the two fetches may be theirs as well.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    consumers: frozenset[str] | None = frozenset()
+    at_most: int | None = None
+    before_s: float = math.inf
+    after_s: float = 0.0
+    survived: bool = False
+
+    def explains(self, earlier: Fetch, later: Fetch) -> bool:
+        """Whether ``later`` was made because this fault kept ``earlier``, of the same URL, from being booked."""
+        interrupted = self._touches(earlier) or (self.survived and self._touches(later))
+        began = self.start_s - self.before_s <= earlier.at_s <= self.end_s + self.after_s
+        return interrupted and began and later.at_s >= self.start_s
+
+    def _touches(self, fetch: Fetch) -> bool:
+        return self.consumers is None or fetch.consumer in self.consumers
+
+
+class FaultLog(list[Fault]):
+    """Every fault of a run, in the order in which they were over."""
+
+    def injected(self, *names: str) -> int:
+        """How many faults of these names there were."""
+        return sum(fault.name in names for fault in self)

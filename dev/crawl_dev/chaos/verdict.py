@@ -1,0 +1,152 @@
+"""The oracles: what the evidence of a crawl must show, computed from the site's plan alone.
+
+Every complaint is one sentence; a run without any has passed.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from crawl_dev.chaos.evidence import Evidence
+from crawl_dev.chaos.faults import Fault, Fetch
+from crawl_dev.chaos.plan import RECORDED, SitePlan
+
+#: Examples in a complaint.
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the oracles say.
+
+    Attributes:
+        urls: reachable ones, all of which had to be fetched.
+        lost: reachable and never fetched.
+        explained: fetches beyond the planned ones that a fault explains.
+        unexplained: those that none does.
+        complaints: every oracle that failed, the two above among them.
+    """
+
+    urls: int
+    lost: int
+    explained: int
+    unexplained: int
+    complaints: tuple[str, ...]
+
+
+def judge(plan: SitePlan, evidence: Evidence, *, exact: bool = True) -> Verdict:
+    """All oracles.
+
+    Args:
+        plan: what there was to find.
+        evidence: what was found.
+        exact: seeds went in once, and Redis lost nothing: then even the duplicates are known in advance.
+    """
+    lost = plan.reachable.keys() - {fetch.url for fetch in evidence.fetches}
+    extra = _extra_fetches(plan, evidence)
+    complaints = [
+        *_some("lost", sorted(lost)),
+        *_some("fetched again without a reason", extra.unexplained),
+        *_some("fetched though nothing links there", _strayed(plan, evidence)),
+        *_records(plan, evidence, extra.again),
+        *_dead_letters(plan, evidence, extra.again),
+        *_books(plan, evidence, exact=exact),
+        *_some("still in queues", [f"{name} {depth}" for name, depth in evidence.ready.items()]),
+        *_some("left over in Redis", evidence.leftovers),
+    ]
+    explained = extra.number - len(extra.unexplained)
+    return Verdict(len(plan.reachable), len(lost), explained, len(extra.unexplained), tuple(complaints))
+
+
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """Fetches beyond the planned ones: how many, the unexplained ones, and the URLs of all."""
+
+    number: int
+    unexplained: Sequence[str]
+    again: frozenset[str]
+
+
+def _extra_fetches(plan: SitePlan, evidence: Evidence) -> _Extra:
+    fetches: dict[str, list[Fetch]] = defaultdict(list)
+    for fetch in evidence.fetches:
+        fetches[fetch.url].append(fetch)
+    spent: Counter[int] = Counter()
+    number, unexplained, again = 0, [], set()
+    for url, page in plan.reachable.items():
+        if (extra := len(fetches[url]) - page.fetches) <= 0:
+            continue
+        number += extra
+        again.add(url)
+        # A fault may send a page that is retried back to its first attempt, so it accounts for all attempts again.
+        covered = page.fetches * sum(_spend(evidence.faults, spent, pair) for pair in pairwise(fetches[url]))
+        unexplained += [_told(fetches[url])] * max(0, extra - covered)
+    return _Extra(number, unexplained, frozenset(again))
+
+
+def _spend(faults: Sequence[Fault], spent: Counter[int], pair: tuple[Fetch, Fetch]) -> bool:
+    """Charge a repetition to the first fault that explains it and has not explained as many as it can."""
+    for number, fault in enumerate(faults):
+        if fault.explains(*pair) and (fault.at_most is None or spent[number] < fault.at_most):
+            spent[number] += 1
+            return True
+    return False
+
+
+def _told(fetches: Iterable[Fetch]) -> str:
+    times = [(fetch.url, f"{fetch.consumer} at {fetch.at_s:.2f} ({fetch.status})") for fetch in fetches]
+    return f"{times[0][0]} by {', '.join(time for _, time in times)}"
+
+
+def _strayed(plan: SitePlan, evidence: Evidence) -> list[str]:
+    return sorted({fetch.url for fetch in evidence.fetches} - plan.reachable.keys())
+
+
+def _records(plan: SitePlan, evidence: Evidence, again: frozenset[str]) -> Iterator[str]:
+    expected = {url: page for url, page in plan.reachable.items() if page.kind in RECORDED}
+    number = Counter(record.url for record in evidence.records)
+    yield from _some("have no record", sorted(expected.keys() - number.keys()))
+    yield from _some("have a record and should not", sorted(number.keys() - expected.keys()))
+    fetched = Counter(fetch.url for fetch in evidence.fetches if fetch.status == 200)
+    double = [url for url, times in number.items() if times > 1 and (url not in again or times > fetched[url])]
+    yield from _some("recorded more often than explained", double)
+    wrong = [
+        r.url
+        for r in evidence.records
+        if r.title and r.url in expected and r.title != plan.title(expected[r.url].number)
+    ]
+    yield from _some("recorded with another page's title", wrong)
+
+
+def _dead_letters(plan: SitePlan, evidence: Evidence, again: frozenset[str]) -> Iterator[str]:
+    expected = {url for url, page in plan.reachable.items() if page.outcome.startswith("failed_")}
+    yield from _some("died and have no dead letter", sorted(expected - evidence.dead.keys()))
+    yield from _some("have a dead letter and should not", sorted(evidence.dead.keys() - expected))
+    double = [url for url, letters in evidence.dead.items() if letters > 1 and url not in again]
+    yield from _some("have several dead letters without a reason", double)
+
+
+def _books(plan: SitePlan, evidence: Evidence, *, exact: bool) -> Iterator[str]:
+    counts = evidence.books.counts
+    if not evidence.books.complete:
+        yield f"not complete: {counts['open']} open, {evidence.books.outboxes} outboxes"
+    if counts["admitted"] != len(plan.reachable):
+        yield f"{counts['admitted']} admitted, {len(plan.reachable)} reachable"
+    outcomes = Counter({k.removeprefix("outcome:"): n for k, n in counts.items() if k.startswith("outcome:") and n})
+    if outcomes != plan.outcomes:
+        yield f"outcomes {dict(outcomes)}, planned {dict(plan.outcomes)}"
+    filtered = sum(n for name, n in counts.items() if name.startswith("filtered:"))
+    found = counts["admitted"] - counts["adopted"] + counts["duplicate"] + filtered
+    if counts["discovered"] != found:
+        yield f"{counts['discovered']} discovered, {found} admitted, duplicate or filtered"
+    planned = (plan.discovered + len(plan.seeds), plan.filtered)
+    if exact and (counts["discovered"], filtered) != planned:
+        yield f"{counts['discovered']} discovered and {filtered} filtered, planned {planned[0]} and {planned[1]}"
+
+
+def _some(what: str, them: Sequence[str]) -> Iterator[str]:
+    """One complaint about all of them, if there are any."""
+    if them:
+        more = f" and {len(them) - _SHOWN} more" if len(them) > _SHOWN else ""
+        yield f"{len(them)} {what}: {'; '.join(them[:_SHOWN])}{more}"
