@@ -19,6 +19,8 @@ from crawl_dev.errors import ServersError
 _LOOK_S = 0.05
 #: Pause before a consumer is replaced that gave up by itself; a supervisor would wait as long.
 _GAVE_UP_PAUSE_S = 1.0
+#: Who gives up hands back what he has in hand, closes his connections and ends, which takes so long at most.
+_GIVING_UP_S = 5.0
 #: Above any end in good order: what is in flight, and the broker's and Redis' own time limits.
 _STOP_S = 60.0
 #: A killed process may still have a request on its way to the site.
@@ -155,7 +157,7 @@ class Consumers:
         if not code:
             return 0.0
         self.gave_up.append(code)
-        self.ended("gave up", life, since_s)
+        self.ended("gave up", life, since_s - _GIVING_UP_S)
         return _GAVE_UP_PAUSE_S
 
     def ended(self, name: str, life: Life, start_s: float) -> None:
@@ -168,6 +170,7 @@ class Consumers:
                 frozenset({life.name}),
                 at_most=self.crowd.concurrency,
                 after_s=_ON_ITS_WAY_S,
+                doubled=True,
             )
         )
 

@@ -34,6 +34,8 @@ class Fault:
         before_s: how long before it began the earlier of two fetches may have been made.
         after_s: how long after it was over the earlier of two fetches may still have been made.
         survived: its consumers live on, so the *later* of the two fetches may be theirs as well.
+        doubled: messages may have been published twice. The ledger turns copies of what is done or in hand away, but
+            a page that waits for its retry is neither: each copy is tried as often as the page would be.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Fault:
     before_s: float = math.inf
     after_s: float = 0.0
     survived: bool = False
+    doubled: bool = False
 
     def explains(self, earlier: Fetch, later: Fetch) -> bool:
         """Whether ``later`` was made because this fault kept ``earlier``, of the same URL, from being booked."""

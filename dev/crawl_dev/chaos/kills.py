@@ -74,7 +74,7 @@ def _kill_seeder(world: World, seeds: str, *, admitted: int) -> None:
     start_s = time.monotonic()
     seeder.kill()
     if seeder.wait() == -signal.SIGKILL:
-        world.note(Fault("kill seeder", start_s, time.monotonic()))
+        world.note(Fault("kill seeder", start_s, time.monotonic(), doubled=True))
 
 
 async def nothing_more(world: World, times: int) -> None:

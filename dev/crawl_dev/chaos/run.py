@@ -106,7 +106,7 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
         verdict=replace(judged, complaints=(*more, *judged.complaints)),
         injected=world.faults.injected(*recipe.counts),
         recovery_s=max((recovery_s(fault, world.samples) for fault in world.faults), default=0.0),
-        to_end_s=_complete_at(world.samples) - max((fault.end_s for fault in world.faults), default=began_s),
+        to_end_s=max(0.0, _complete_at(world.samples) - max((fault.end_s for fault in world.faults), default=began_s)),
         seconds=seconds,
     )
 

@@ -45,4 +45,5 @@ def _frozen(life: Life, start_s: float, concurrency: int) -> Fault:
         at_most=2 * concurrency,
         after_s=_DROWSY_S,
         survived=True,
+        doubled=True,
     )

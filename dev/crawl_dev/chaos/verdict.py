@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from crawl_dev.chaos.evidence import Evidence
 from crawl_dev.chaos.faults import Fault, Fetch
-from crawl_dev.chaos.plan import RECORDED, SitePlan
+from crawl_dev.chaos.plan import RECORDED, PagePlan, SitePlan
 
 #: Examples in a complaint.
 _SHOWN = 3
@@ -72,26 +72,49 @@ def _extra_fetches(plan: SitePlan, evidence: Evidence) -> _Extra:
     fetches: dict[str, list[Fetch]] = defaultdict(list)
     for fetch in evidence.fetches:
         fetches[fetch.url].append(fetch)
-    spent: Counter[int] = Counter()
+    charges = _Charges(evidence.faults)
     number, unexplained, again = 0, [], set()
-    for url, page in plan.reachable.items():
-        if (extra := len(fetches[url]) - page.fetches) <= 0:
-            continue
-        number += extra
-        again.add(url)
-        # A fault may send a page that is retried back to its first attempt, so it accounts for all attempts again.
-        covered = page.fetches * sum(_spend(evidence.faults, spent, pair) for pair in pairwise(fetches[url]))
-        unexplained += [_told(fetches[url])] * max(0, extra - covered)
+    # Pages that are never retried come first: only for them every repetition is an extra fetch.
+    for url, page in sorted(plan.reachable.items(), key=lambda one: one[1].fetches):
+        if (extra := len(fetches[url]) - page.fetches) > 0:
+            number += extra
+            again.add(url)
+            covered = charges.cover(page, fetches[url], extra)
+            unexplained += [_told(fetches[url])] * (extra - covered)
     return _Extra(number, unexplained, frozenset(again))
 
 
-def _spend(faults: Sequence[Fault], spent: Counter[int], pair: tuple[Fetch, Fetch]) -> bool:
-    """Charge a repetition to the first fault that explains it and has not explained as many as it can."""
-    for number, fault in enumerate(faults):
-        if fault.explains(*pair) and (fault.at_most is None or spent[number] < fault.at_most):
-            spent[number] += 1
-            return True
-    return False
+class _Charges:
+    """Extra fetches, charged to faults: to each as many as it can account for.
+
+    Args:
+        faults: the log.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = faults
+        self._spent: Counter[int] = Counter()
+
+    def cover(self, page: PagePlan, fetches: Sequence[Fetch], extra: int) -> int:
+        """How many of ``extra`` fetches of a page are explained.
+
+        A page that is retried begins again with its first attempt, so one cause accounts for all of them.
+        """
+        covered = 0
+        if page.fetches > 1:
+            doubled = sum(fault.doubled and fault.start_s <= fetches[-1].at_s for fault in self._faults)
+            covered = page.fetches * doubled
+        for pair in pairwise(fetches):
+            if covered < extra and self._charge(*pair):
+                covered += page.fetches
+        return min(covered, extra)
+
+    def _charge(self, earlier: Fetch, later: Fetch) -> bool:
+        for number, fault in enumerate(self._faults):
+            if fault.explains(earlier, later) and (fault.at_most is None or self._spent[number] < fault.at_most):
+                self._spent[number] += 1
+                return True
+        return False
 
 
 def _told(fetches: Iterable[Fetch]) -> str:
