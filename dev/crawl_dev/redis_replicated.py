@@ -58,6 +58,18 @@ class ReplicatedRedis:
         raise ServersError(f"the Sentinels name {named}")
 
     @property
+    def port(self) -> int:
+        """The master's port; while the Sentinels disagree, anyone's."""
+        try:
+            return self.master.port
+        except ServersError:
+            return self.servers[0].port
+
+    def command(self, line: str) -> str:
+        """See :meth:`crawl_dev.redis_server.RedisServer.command`; the master is asked."""
+        return self.master.command(line)
+
+    @property
     def replica(self) -> RedisServer:
         """The other one."""
         master = self.master

@@ -61,6 +61,14 @@ class TcpProxy:
             self.cut()
             await self._listener.wait_closed()
 
+    def abandon(self) -> None:
+        """Close it without waiting, and let go of every connection."""
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        self.cut()
+
     def hold(self) -> None:
         """Hold back what the server says."""
         self._answers_flow.clear()

@@ -83,6 +83,7 @@ class Consumers:
         self.lives = 0
         self.gave_up: list[int] = []  #: exit codes of those that ended by themselves, and not well
         self.more_options: tuple[str, ...] = ()  #: of those that are started from now on
+        self.more_environment: Mapping[str, str] = {}  #: the same
         self._topology, self._environment, self._folder, self._faults = topology, environment, folder, faults
         self._command = [
             str(BIN / "crawl-consumer"), "--queue", "chaos.*", "--quiet",
@@ -188,7 +189,7 @@ class Consumers:
         with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [*self._command, *self.more_options],
-                env={**os.environ, **self._environment, "CRAWL_TOPOLOGY": str(path)},
+                env={**os.environ, **self._environment, **self.more_environment, "CRAWL_TOPOLOGY": str(path)},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
