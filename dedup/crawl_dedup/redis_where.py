@@ -69,11 +69,14 @@ class FixedAddress:
 
     Args:
         pool: makes unconnected connections to it.
+
+    Attributes:
+        options: how these connections are made, for those who look.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        options = pool.connection_kwargs
+        self.options = options = pool.connection_kwargs
         self.address = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
     async def connect(self) -> AbstractConnection:
@@ -105,32 +108,37 @@ class BehindSentinels:
         master: the name by which the Sentinels know it.
         sentinels: where they are; the one that answered last is asked first.
         server: makes connections like those to the master, but to nowhere.
+
+    Attributes:
+        sentinels, server: as given.
     """
 
     def __init__(self, master: str, sentinels: Sequence[FixedAddress], server: ConnectionPool) -> None:
         self._master = master
-        self._sentinels = list(sentinels)
-        self._server = server
+        self.sentinels = list(sentinels)
+        self.server = server
         self._last = ""
         self.address = f"{master} (Sentinels {', '.join(sentinel.address for sentinel in sentinels)})"
 
     async def connect(self) -> AbstractConnection:
         """See :class:`Where`."""
         host, port = await self._ask()
-        connection: AbstractConnection = self._server.connection_class(
-            **self._server.connection_kwargs | {"host": host, "port": port}
+        connection: AbstractConnection = self.server.connection_class(
+            **self.server.connection_kwargs | {"host": host, "port": port}
         )
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             await self._see_that_it_is_master(connection, f"{host}:{port}")
         except BaseException:
+            # The Sentinel that named it may be cut off from the others, who know better.
+            self.sentinels.append(self.sentinels.pop(0))
             await connection.disconnect(nowait=True)
             raise
         return connection
 
     async def _ask(self) -> tuple[str, int]:
         answers = _Answers()
-        for sentinel in tuple(self._sentinels):
+        for sentinel in tuple(self.sentinels):
             try:
                 async with asyncio.timeout(SENTINEL_S):
                     named = await self._named_by(sentinel)
@@ -140,8 +148,8 @@ class BehindSentinels:
                 answers.silent = f"Sentinel {sentinel.address}: {str(error) or 'no answer'}"
                 continue
             if named is not None:
-                self._sentinels.remove(sentinel)
-                self._sentinels.insert(0, sentinel)
+                self.sentinels.remove(sentinel)
+                self.sentinels.insert(0, sentinel)
                 return named
             answers.unknown += 1
         raise self._nobody_names_it(answers)
@@ -165,7 +173,7 @@ class BehindSentinels:
             self._last = address
 
     def _nobody_names_it(self, answers: _Answers) -> Exception:
-        if answers.unknown == len(self._sentinels):
+        if answers.unknown == len(self.sentinels):
             return LedgerRefused(
                 f"no Sentinel knows a master called {self._master!r}",
                 remedy="correct the name in CRAWL_REDIS_URL; redis-cli -p 26379 SENTINEL MASTERS lists them",

@@ -91,7 +91,7 @@ async def storm(world: World, times: int) -> None:
         start_s = time.monotonic()
         node = world.servers.rabbit.nodes[number % len(world.servers.rabbit.nodes)]
         await asyncio.to_thread(rabbit_faults.close_connections, node, world.servers.vhost)
-        world.note(Fault("storm", start_s, time.monotonic()))
+        world.note(Fault("close connections", start_s, time.monotonic()))
 
 
 async def _away(world: World, name: str, breaks: Callable[[], None], mends: Callable[[], None], seconds: float) -> None:

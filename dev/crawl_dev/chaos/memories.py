@@ -95,8 +95,9 @@ async def republish(world: World) -> None:
     quiet, done = 0, -1
     while await world.pause(LOOK_S):
         now = world.samples[-1].done
-        empty = not await asyncio.to_thread(books.ready, world.servers.rabbit, world.servers.vhost)
-        quiet = quiet + 1 if empty and now == done else 0
+        depths = await asyncio.to_thread(books.ready, world.servers.rabbit, world.servers.vhost)
+        waiting = any(not name.startswith("dead.") for name in depths)
+        quiet = 0 if waiting or now != done else quiet + 1
         done = now
         if quiet >= _QUIET_LOOKS:
             await asyncio.to_thread(_publish_all, world)
