@@ -148,7 +148,7 @@ class Admission:
                 left = {message.message_id for message in waiting}
                 await _keep_only({envelope for envelope, child in known_as.items() if child in left}, outboxes)
                 raise hopeless
-            await asyncio.sleep(min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S))
+            await asyncio.sleep(refused_pause_s(attempt))
 
     async def _failed(self, messages: Sequence[Outgoing]) -> list[tuple[Outgoing, PublishFailed]]:
         failures = await self._broker.publish_all(messages) if messages else ()
@@ -163,6 +163,11 @@ class Admission:
         return next(
             (f for _, f in failed if isinstance(f, Unroutable) or (final and isinstance(f, PublishRefused))), None
         )
+
+
+def refused_pause_s(attempt: int) -> float:
+    """Seconds to wait after this many refusals of the same message, from 1 on."""
+    return min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S)
 
 
 async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:
