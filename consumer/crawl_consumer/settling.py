@@ -136,7 +136,7 @@ class Settler:
         # ends: publish() waits for a connection and raises BrokerUnreachable when there is none
         for attempt in count(1):
             try:
-                return await self._broker.publish(message)
+                await self._broker.publish(message)
             except Unconfirmed:
                 log.info("no confirm for %s, publishing it again", message.message_id)
             except PublishRefused as refused:
@@ -144,6 +144,8 @@ class Settler:
                 # up would end this process and cost a fetch of all that it has in hand.
                 log.warning("%s; publishing it again", refused)
                 await asyncio.sleep(refused_pause_s(attempt))
+            else:
+                return
 
 
 def _now_ms() -> int:

@@ -167,7 +167,7 @@ class Admission:
 
 def refused_pause_s(attempt: int) -> float:
     """Seconds to wait after this many refusals of the same message, from 1 on."""
-    return min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S)
+    return min(REFUSED_PAUSE_S * (1 << min(attempt, 10)), REFUSED_PAUSE_MAX_S)
 
 
 async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:

@@ -1,6 +1,7 @@
 """Faults of RabbitMQ: nodes killed in turn and frozen, the cluster split, alarms, storms of lost connections.
 
-None of them explains a single extra fetch: consumers live on, their leases hold, and what is handed out again waits.
+Consumers live on, their leases hold, and what is handed out again waits: only pages that failed may be fetched more
+often than planned, see :attr:`crawl_dev.chaos.faults.Fault.only_retried`.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ _SPLIT_S = (10.0, 20.0, 30.0)
 #: How long an alarm lasts: beyond the heartbeat (5 s), which must not take a blocked connection for a dead one.
 _ALARM_S = 12.0
 _ALARMS = (("memory alarm", rabbit_faults.alarm_memory), ("disk alarm", rabbit_faults.alarm_disk))
+#: Between a fetch that failed and the acknowledgement, and until a consumer hears that its connection is gone.
+_ON_ITS_WAY_S = 3.0
 #: Between two storms; clients are back within a second.
 _CALM_S = (1.5, 3.0)
 
@@ -66,7 +69,7 @@ async def split_for_good(world: World, times: int) -> None:
     start_s = time.monotonic()
     try:
         await asyncio.to_thread(_split, world, lonely, everyone=False)
-        world.note(Fault("split", start_s, time.monotonic()))
+        world.note(disconnected("split", start_s))
         await world.complete.wait()
     finally:
         await asyncio.to_thread(rabbit_faults.heal, world.servers.rabbit)
@@ -91,7 +94,13 @@ async def storm(world: World, times: int) -> None:
         start_s = time.monotonic()
         node = world.servers.rabbit.nodes[number % len(world.servers.rabbit.nodes)]
         await asyncio.to_thread(rabbit_faults.close_connections, node, world.servers.vhost)
-        world.note(Fault("close connections", start_s, time.monotonic()))
+        world.note(disconnected("close connections", start_s))
+
+
+def disconnected(name: str, start_s: float) -> Fault:
+    """Connections to RabbitMQ were lost between ``start_s`` and now, and with them acknowledgements."""
+    now_s = time.monotonic()
+    return Fault(name, start_s, now_s, consumers=None, before_s=_ON_ITS_WAY_S, after_s=_ON_ITS_WAY_S, only_retried=True)
 
 
 async def _away(world: World, name: str, breaks: Callable[[], None], mends: Callable[[], None], seconds: float) -> None:
@@ -102,7 +111,7 @@ async def _away(world: World, name: str, breaks: Callable[[], None], mends: Call
         await world.pause(seconds)
     finally:
         await _to_its_end(asyncio.to_thread(mends))
-    world.note(Fault(name, start_s, time.monotonic()))
+    world.note(disconnected(name, start_s))
 
 
 async def _to_its_end(mending: Awaitable[None]) -> None:

@@ -1,13 +1,14 @@
 """Faults of the network between consumers and servers: silence, resets, refusals, answers cut in the middle.
 
-Consumers reach the servers through proxies. None of these faults explains an extra fetch: whoever is cut off lives
-on, and comes back before others may take what he holds.
+Consumers reach the servers through proxies. Whoever is cut off lives on, and comes back before others may take what he
+holds: none of these faults explains an extra fetch, but for pages that failed while RabbitMQ was away.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from crawl_dev.chaos.brokers import disconnected
 from crawl_dev.chaos.faults import Fault
 from crawl_dev.chaos.recipe import seed_once
 from crawl_dev.chaos.world import World
@@ -68,7 +69,8 @@ async def _by_turns(world: World, times: int, name: str, where: str, cuts: tuple
         start_s = time.monotonic()
         cut = cuts[number % len(cuts)]
         await asyncio.gather(*(cut(world, proxy) for proxy in world.proxies[where]))
-        world.note(Fault(name, start_s, time.monotonic()))
+        explains_none = Fault(name, start_s, time.monotonic())
+        world.note(disconnected(name, start_s) if where == _BROKER else explains_none)
 
 
 async def _reset(_world: World, proxy: TcpProxy) -> None:
