@@ -6,6 +6,8 @@ from crawl_dev.chaos.recipe import Recipe
 
 #: crawl-consumer's exit code when it cannot write its items (docs/commands.md).
 _OUTPUT_NOT_WRITABLE = 12
+#: … and when no RabbitMQ node answers for a minute: a cluster whose nodes are all cut off from each other.
+_NO_BROKER = 4
 
 RECIPES = (
     Recipe(
@@ -111,6 +113,7 @@ RECIPES = (
         times=6,
         quick_times=2,
         counts=("split",),
+        may_end_with=frozenset({_NO_BROKER}),
         pages=8000,
         pause_s=0.1,
         nodes=3,
@@ -204,7 +207,7 @@ RECIPES = (
         times=6,
         quick_times=2,
         counts=("promote",),
-        pages=6000,
+        pages=12000,
         pause_s=0.1,
         replicated=True,
     ),
