@@ -15,10 +15,13 @@ from crawl_dev.rabbit_node import RabbitNode
 
 #: An alarm comes with the setting that causes it, and reaches all nodes within a second.
 _ALARM_DEADLINE_S = 20.0
-#: More memory than this, and less disk, any node has.
-_TOO_LITTLE_MEMORY, _TOO_MUCH_DISK_BYTES = "1MB", "1000000000000000"
-#: What private nodes begin with; see :mod:`crawl_dev.rabbit_cluster`.
-_MEMORY, _DISK = "1GiB", "50MB"
+#: More memory than this, and less disk, any node has; and what private nodes begin with, as rabbit_cluster says.
+_NO_MEMORY = "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000})"
+_NO_DISK = "rabbit_disk_monitor:set_disk_free_limit(1000000000000000)"
+_ROOM = (
+    "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1073741824}), "
+    "rabbit_disk_monitor:set_disk_free_limit(50000000)"
+)
 #: A node that had been paused boots again: as long as a start.
 _HEAL_DEADLINE_S = RabbitNode.ready_deadline_s
 _SEES_ALL = (
@@ -65,8 +68,7 @@ def heal(cluster: RabbitCluster) -> None:
         node.resume()
         node.start()
     for node in cluster.nodes:
-        _awaited(node)
-        reconnect(node, [other for other in cluster.nodes if other is not node])
+        _found_again(node, [other for other in cluster.nodes if other is not node])
     until = time.monotonic() + _HEAL_DEADLINE_S
     while not all(_asked(node, _SEES_ALL) for node in cluster.nodes):
         for node in cluster.nodes:
@@ -97,21 +99,17 @@ def rejoin(node: RabbitNode) -> None:
 
 def alarm_memory(node: RabbitNode) -> None:
     """Let a node take its memory for full; the whole cluster stops reading from those who publish."""
-    node.ctl("set_vm_memory_high_watermark", "absolute", _TOO_LITTLE_MEMORY)
-    _wait_alarms(node, there=True)
+    _set(node, _NO_MEMORY, alarms=True)
 
 
 def alarm_disk(node: RabbitNode) -> None:
     """Let a node take its disk for full, to the same effect."""
-    node.ctl("set_disk_free_limit", _TOO_MUCH_DISK_BYTES)
-    _wait_alarms(node, there=True)
+    _set(node, _NO_DISK, alarms=True)
 
 
 def end_alarms(node: RabbitNode) -> None:
     """Let there be room again."""
-    node.ctl("set_vm_memory_high_watermark", "absolute", _MEMORY)
-    node.ctl("set_disk_free_limit", _DISK)
-    _wait_alarms(node, there=False)
+    _set(node, _ROOM, alarms=False)
 
 
 def close_connections(node: RabbitNode, vhost: str) -> None:
@@ -119,11 +117,12 @@ def close_connections(node: RabbitNode, vhost: str) -> None:
     node.ctl("close_all_connections", "--vhost", vhost, "a storm of the test")
 
 
-def _wait_alarms(node: RabbitNode, *, there: bool) -> None:
+def _set(node: RabbitNode, limits: str, *, alarms: bool) -> None:
+    """Set limits again and again until there are alarms, or none: one rabbitmqctl takes a second on a busy machine."""
     until = time.monotonic() + _ALARM_DEADLINE_S
-    while ("resource_limit" in node.ctl("eval", "rabbit_alarm:get_local_alarms().")) is not there:
+    while ("resource_limit" in node.ctl("eval", f"{limits}, rabbit_alarm:get_local_alarms().")) is not alarms:
         if time.monotonic() > until:
-            raise ServersError(f"{node.name} has {'no alarm' if there else 'alarms'} in spite of its limits")
+            raise ServersError(f"{node.name} has {'no alarm' if alarms else 'alarms'} in spite of its limits")
 
 
 def _asked(node: RabbitNode, question: str) -> bool:
@@ -134,12 +133,12 @@ def _asked(node: RabbitNode, question: str) -> bool:
         return False
 
 
-def _awaited(node: RabbitNode) -> None:
-    """Wait until its Erlang answers; RabbitMQ in it may be paused."""
+def _found_again(node: RabbitNode, others: Iterable[RabbitNode]) -> None:
+    """Reconnect as soon as the node's Erlang answers; RabbitMQ in it may be paused."""
     until = time.monotonic() + _HEAL_DEADLINE_S
     while True:
         try:
-            node.ctl("eval", "ok.")
+            reconnect(node, others)
         except ServersError:
             if time.monotonic() > until or not node.alive:
                 raise
