@@ -29,10 +29,14 @@ def flawless():
     return Evidence(
         fetches=fetches,
         faults=[],
-        records=[Record(url, PLAN.title(page.number), 1) for url, page in recorded.items()],
+        records=[Record(url, title(page), page.urls) for url, page in recorded.items()],
         books=Books(counts),
         dead=Counter(url for url, page in PLAN.reachable.items() if page.kind is Kind.DOWN),
     )
+
+
+def title(page):
+    return None if page.kind is Kind.TEXT else PLAN.title(page.number)
 
 
 def again(url, consumer, at_s):
@@ -118,8 +122,8 @@ def test_records_are_those_of_the_plan():
     assert "1 have no record" in complaints(records=records[1:])
     assert "1 have a record and should not" in complaints(records=[*records, Record(MISSING_URL, "x", 0)])
     assert "1 recorded more often than explained" in complaints(records=[*records, records[0]])
-    wrong = replace(records[0], title="page 5 of 4")
-    assert "another page's title" in complaints(records=[wrong, *records[1:]])
+    for wrong in (replace(records[0], title="page 5 of 4"), replace(records[0], links=records[0].links + 1)):
+        assert "1 recorded with another title or other links" in complaints(records=[wrong, *records[1:]])
 
 
 def test_a_second_record_needs_a_second_fetch():

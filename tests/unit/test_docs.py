@@ -88,6 +88,6 @@ def test_every_file_that_the_design_names_exists():
         str(p.relative_to(root))
         for root in map(ROOT.joinpath, ("dedup", "producer", "consumer"))
         for p in root.rglob("*.*")
-    }
+    } | {str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("*.py")}
     missing = {name for name in named if not any(source == name or source.endswith("/" + name) for source in sources)}
     assert not missing

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import pika
+import pika.exceptions
 
 from crawl_dev import ports
+from crawl_dev.errors import ServersError
 from crawl_dev.management import PASSWORD, USERNAME, Management
 from crawl_dev.rabbit_cluster import RabbitCluster
 from crawl_dev.redis_replicated import ReplicatedRedis
@@ -66,15 +68,17 @@ def ready(rabbit: RabbitCluster, vhost: str) -> dict[str, int]:
     """Messages ready in each queue that is not empty, to the message: statistics would be some seconds old.
 
     Raises:
-        ServersError: the management API does not answer.
-        pika.exceptions.AMQPError: the broker does not.
+        ServersError: the first node does not answer.
     """
     names = [q["name"] for q in rabbit.nodes[0].management.call("GET", f"queues/{quote(vhost, safe='')}?columns=name")]
     login = pika.PlainCredentials(USERNAME, PASSWORD)
     where = pika.ConnectionParameters(ports.LOOPBACK, rabbit.nodes[0].port, vhost, login)
-    with pika.BlockingConnection(where) as connection:
-        channel = connection.channel()
-        depths = {name: channel.queue_declare(name, passive=True).method.message_count for name in names}
+    try:
+        with pika.BlockingConnection(where) as connection:
+            channel = connection.channel()
+            depths = {name: channel.queue_declare(name, passive=True).method.message_count for name in names}
+    except pika.exceptions.AMQPError as error:
+        raise ServersError(f"queues of {vhost}: {error!r}") from error
     return {name: depth for name, depth in depths.items() if depth}
 
 

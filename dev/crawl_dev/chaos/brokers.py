@@ -51,12 +51,12 @@ async def freeze_nodes(world: World, times: int) -> None:
 
 
 async def split_cluster(world: World, times: int) -> None:
-    """Cut the queue's leader off from the other two; every third time all three from each other."""
+    """Cut the queue's leader off from the other two; the second of three times all three from each other."""
     for number in range(times):
         if not await world.at_work():
             return
         apart_s = _SPLIT_S[number % len(_SPLIT_S)]
-        breaks = partial(_split, world, await _leader(world), everyone=number % 3 == 2)
+        breaks = partial(_split, world, await _leader(world), everyone=number % 3 == 1)
         await _away(world, "split", breaks, partial(rabbit_faults.heal, world.servers.rabbit), apart_s)
 
 

@@ -19,6 +19,8 @@ from crawl_dev.errors import ServersError
 _LOOK_S = 0.05
 #: Pause before a consumer is replaced that gave up by itself; a supervisor would wait as long.
 _GAVE_UP_PAUSE_S = 1.0
+#: Done, or told to end before it had begun.
+_IN_GOOD_ORDER = (0, -signal.SIGTERM)
 #: Who gives up hands back what he has in hand, closes his connections and ends, which takes so long at most.
 _GIVING_UP_S = 5.0
 #: Above any end in good order: what is in flight, and the broker's and Redis' own time limits.
@@ -26,7 +28,7 @@ _STOP_S = 60.0
 #: Of the log of a consumer that gave up: its error, or the end of a traceback.
 _LAST_LINES = 12
 #: A killed process may still have a request on its way to the site.
-_ON_ITS_WAY_S = 1.0
+_ON_ITS_WAY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Consumers:
     def _mourn(self, life: Life, since_s: float) -> float:
         """Write down the end of a life; returns for how long it is not replaced."""
         code = life.process.returncode
-        if not code:
+        if code in _IN_GOOD_ORDER:
             return 0.0
         self.gave_up.append(code)
         self.last_lines[code] = " | ".join(life.log_file.read_text(errors="replace").splitlines()[-_LAST_LINES:])

@@ -73,6 +73,11 @@ class PagePlan:
         return _FETCHES.get(self.kind, 1)
 
     @property
+    def urls(self) -> int:
+        """How many different web addresses it links to, those outside included."""
+        return len(set(self.links)) + self.outside if self.kind in LINKING else 0
+
+    @property
     def outcome(self) -> str:
         """How the crawl of it ends."""
         return _OUTCOMES[self.kind]

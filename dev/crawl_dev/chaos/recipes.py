@@ -1,6 +1,6 @@
 """The registry: every fault that ``make chaos`` injects, in the order of the table."""
 
-from crawl_dev.chaos import brokers, disk, kills, memories, network, stops
+from crawl_dev.chaos import brokers, disk, kills, memories, mixed, network, stops
 from crawl_dev.chaos.consumers import Crowd
 from crawl_dev.chaos.recipe import Recipe
 
@@ -71,6 +71,18 @@ RECIPES = (
         quick_times=5,
         counts=("kill",),
         pages=2000,
+        queue={"max_length": 50},
+    ),
+    Recipe(
+        name="mixed",
+        about="kill -9, SIGTERM and SIGSTOP at once, at a queue of 50",
+        inject=mixed.at_once,
+        times=40,
+        quick_times=10,
+        counts=("kill",),
+        pages=3000,
+        pause_s=0.1,
+        crowd=Crowd(6),
         queue={"max_length": 50},
     ),
     Recipe(

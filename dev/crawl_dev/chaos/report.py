@@ -64,7 +64,7 @@ def row(recipe: Recipe, rounds: Sequence[Round]) -> Row:
         unexplained=sum(one.verdict.unexplained for one in rounds),
         recovery_s=round(max(one.recovery_s for one in rounds), 1),
         to_end_s=round(max(one.to_end_s for one in rounds), 1),
-        seed=rounds[0].seed,
+        seed=(rounds[-1] if complaints else rounds[0]).seed,
         seconds=round(sum(one.seconds for one in rounds), 1),
         complaints=tuple(complaints),
     )

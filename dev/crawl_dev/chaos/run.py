@@ -31,6 +31,7 @@ from crawl_dev.chaos.recipe import Recipe
 from crawl_dev.chaos.truth_site import TruthSite
 from crawl_dev.chaos.verdict import Verdict
 from crawl_dev.chaos.world import LOOK_S, Broker, Sample, World, opened
+from crawl_dev.errors import ServersError
 
 #: After the crawl is complete, copies of URLs that wait on the ladder come back within this time.
 _DRAIN_S = 90.0
@@ -73,9 +74,11 @@ async def rounds(recipe: Recipe, servers: Broker, seed: int, tell: Tell) -> list
         servers.rabbit.add_vhost(vhost)
         servers.redis.command("FLUSHALL")
         servers.redis.command("FUNCTION FLUSH")
-        one = Broker(servers.rabbit, servers.redis, vhost)
-        done.append(await one_round(recipe, one, seed + len(done), left, tell))
-        servers.rabbit.delete_vhost(vhost)
+        try:
+            one = Broker(servers.rabbit, servers.redis, vhost)
+            done.append(await one_round(recipe, one, seed + len(done), left, tell))
+        finally:
+            servers.rabbit.delete_vhost(vhost)
         if done[-1].verdict.complaints:
             break
     return done
@@ -152,9 +155,16 @@ async def _drained(world: World) -> None:
     empty = 0
     async with asyncio.timeout(_DRAIN_S):
         while empty < _EMPTY_LOOKS:
-            depths = await asyncio.to_thread(books.ready, world.servers.rabbit, world.servers.vhost)
-            empty = 0 if any(not name.startswith("dead.") for name in depths) else empty + 1
+            empty = empty + 1 if await asyncio.to_thread(_empty, world) else 0
             await asyncio.sleep(LOOK_S)
+
+
+def _empty(world: World) -> bool:
+    try:
+        depths = books.ready(world.servers.rabbit, world.servers.vhost)
+    except ServersError:
+        return False  # the last fault has only just been mended
+    return all(name.startswith("dead.") for name in depths)
 
 
 def recovery_s(fault: Fault, samples: list[Sample]) -> float:
@@ -165,14 +175,16 @@ def recovery_s(fault: Fault, samples: list[Sample]) -> float:
 
 
 def _complete_at(samples: list[Sample]) -> float:
-    most = max(sample.done for sample in samples)
-    return next(sample.at_s for sample in samples if sample.done == most)
+    """When the last URL had ended."""
+    most = max((sample.done for sample in samples), default=0)
+    return next((sample.at_s for sample in samples if sample.done == most), 0.0)
 
 
 def _diagnosis(world: World, deadline_s: float) -> str:
+    """What an operator would look at first."""
     return "\n".join(
         (
-            f"not complete after {deadline_s:.0f} s: {world.books()}",
+            f"no end within {deadline_s:.0f} s: {world.books()}",
             f"  queues: {books.ready(world.servers.rabbit, world.servers.vhost)}",
             f"  lives: {world.consumers.lives}, gave up: {world.consumers.gave_up}",
             world.consumers.last_words(),

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from crawl_dev.chaos.evidence import Evidence
+from crawl_dev.chaos.evidence import Evidence, Record
 from crawl_dev.chaos.faults import Fault, Fetch
-from crawl_dev.chaos.plan import RECORDED, PagePlan, SitePlan
+from crawl_dev.chaos.plan import RECORDED, Kind, PagePlan, SitePlan
 
 #: Examples in a complaint.
 _SHOWN = 3
@@ -134,12 +134,13 @@ def _records(plan: SitePlan, evidence: Evidence, again: frozenset[str]) -> Itera
     fetched = Counter(fetch.url for fetch in evidence.fetches if fetch.status == 200)
     double = [url for url, times in number.items() if times > 1 and (url not in again or times > fetched[url])]
     yield from _some("recorded more often than explained", double)
-    wrong = [
-        r.url
-        for r in evidence.records
-        if r.title and r.url in expected and r.title != plan.title(expected[r.url].number)
-    ]
-    yield from _some("recorded with another page's title", wrong)
+    wrong = [r.url for r in evidence.records if r.url in expected and not _right(plan, expected[r.url], r)]
+    yield from _some("recorded with another title or other links", wrong)
+
+
+def _right(plan: SitePlan, page: PagePlan, record: Record) -> bool:
+    title = None if page.kind is Kind.TEXT else plan.title(page.number)
+    return (record.title, record.links) == (title, page.urls)
 
 
 def _dead_letters(plan: SitePlan, evidence: Evidence, again: frozenset[str]) -> Iterator[str]:
