@@ -9,7 +9,7 @@ import asyncio
 
 from crawl_dedup import LedgerName, MemoryLedger
 from crawl_producer import names
-from crawl_producer.errors import Unconfirmed
+from crawl_producer.errors import PublishRefused, Unconfirmed
 from crawl_producer.memory_broker import MemoryBroker
 from crawl_producer.message import UrlMessage
 from small_world import HOME, SmallWeb, World
@@ -27,6 +27,7 @@ class Watched(World):
         self.trail = []
         self.upon = {}  #: what happens at the first such event
         self.unconfirmed = 0  #: the confirms of so many publications get lost
+        self.refused = 0  #: so many publications are refused, as by a quorum queue without a leader
         self.killed = None
         self.web = WatchedWeb(pages, self)
 
@@ -112,7 +113,11 @@ class WatchedBroker(MemoryBroker):
         self._world = world
 
     async def publish_all(self, messages):
-        fates = await super().publish_all(messages)
+        if self._world.refused:
+            self._world.refused -= 1
+            fates = [PublishRefused("its queue has no leader") for _ in messages]
+        else:
+            fates = await super().publish_all(messages)
         if self._world.unconfirmed:
             self._world.unconfirmed -= 1
             fates = [Unconfirmed("no confirm came, but the queue has it") for _ in messages]

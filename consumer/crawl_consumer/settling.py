@@ -1,14 +1,16 @@
 """Settling: a verdict becomes an acknowledgement, always after the delivery's successor is safe."""
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
+from itertools import count
 
 from crawl_consumer import successors
 from crawl_consumer.outcome import Dead, Park, Retry, Verdict
 from crawl_consumer.tally import Tally
 from crawl_dedup import Fingerprint, Ledger, Outbox
-from crawl_producer.admission import Admission, Work
+from crawl_producer.admission import Admission, Work, refused_pause_s
 from crawl_producer.broker import Broker, Delivery, Outgoing
 from crawl_producer.errors import PublishFailed, PublishRefused, Unconfirmed
 from crawl_producer.message import UrlMessage
@@ -133,11 +135,19 @@ class Settler:
         delivery.ack()
 
     async def _publish(self, message: Outgoing) -> None:
-        while True:  # ends: publish() waits for a connection and raises BrokerUnreachable when there is none
+        # ends: publish() waits for a connection and raises BrokerUnreachable when there is none
+        for attempt in count(1):
             try:
-                return await self._broker.publish(message)
+                await self._broker.publish(message)
             except Unconfirmed:
                 log.info("no confirm for %s, publishing it again", message.message_id)
+            except PublishRefused as refused:
+                # The queue of a delay, or of dead letters, which has lost its leader and will have another. To give
+                # up would end this process and cost a fetch of all that it has in hand.
+                log.warning("%s; publishing it again", refused)
+                await asyncio.sleep(refused_pause_s(attempt))
+            else:
+                return
 
 
 def _now_ms() -> int:

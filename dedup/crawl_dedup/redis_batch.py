@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -47,23 +47,22 @@ class BatchedRedis:
     """One connection to Redis, shared by any number of callers in one event loop.
 
     Args:
-        connect: makes an unconnected connection, without a time limit on its socket: limits are kept here.
+        connect: makes a connection that may be used, with our functions behind it, and without a time limit on its
+            socket: limits are kept here. Called again whenever the last one has failed, or the functions are lost.
         address: host:port or path, for messages; without a password.
-        libraries: the code of the function libraries, loaded again whenever Redis has lost them.
         patience_s: how long calls may fail before they are given up.
     """
 
     def __init__(
         self,
-        connect: Callable[[], AbstractConnection],
+        connect: Callable[[], Awaitable[AbstractConnection]],
         *,
         address: str,
-        libraries: Sequence[str] = (),
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.address = address
-        self._connection = connect()
-        self._libraries = tuple(libraries)
+        self._connect = connect
+        self._connection: AbstractConnection | None = None
         self.patience_s = patience_s
         self._waiting: deque[_Call] = deque()
         self._sent: deque[_Call] = deque()
@@ -111,7 +110,7 @@ class BatchedRedis:
         finally:
             self._closed = True
             self._give_up(redis_errors.ConnectionError("closed by us"))
-            await self._connection.disconnect(nowait=True)
+            await self._disconnect()
 
     def _fill_batch(self) -> None:
         room_bytes = MAX_BATCH_BYTES
@@ -130,7 +129,7 @@ class BatchedRedis:
                 async with asyncio.timeout_at(min(self._loop.time() + ROUND_TRIP_S, give_up_at)):
                     await self._round_trip()
             except redis_failure.FAILURES as error:
-                await self._connection.disconnect(nowait=True)
+                await self._disconnect()
                 if cause is None:
                     log.warning("Redis at %s: %s", self.address, str(error) or "no answer")
                 if cause is None or str(error):  # an attempt that was cut short says nothing
@@ -141,24 +140,26 @@ class BatchedRedis:
                     await asyncio.sleep(next(pauses))
 
     async def _round_trip(self) -> None:
-        connection, sent = self._connection, self._sent
-        if not connection.is_connected:
-            await connection.connect()  # type: ignore[no-untyped-call]
+        sent = self._sent
+        if self._connection is None:
+            self._connection = await self._connect()
+        connection = self._connection
         await connection.send_packed_command(b"".join([call.packed for call in sent]), check_health=False)
         functions_lost = False
         for _ in range(len(sent)):
             try:
                 answer = await connection.read_response()
-            except redis_failure.ELSEWHERE:
-                raise
             except redis_errors.ResponseError as error:
+                if redis_failure.elsewhere(error):
+                    raise
                 functions_lost |= self._settle_refused(sent.popleft(), error)
             else:
                 call = sent.popleft()
                 if not call.answer.done():
                     call.answer.set_result(answer)
         if functions_lost:
-            await self._load_libraries()
+            log.warning("Redis at %s has lost our functions; loading them again", self.address)
+            await self._disconnect()
 
     def _settle_refused(self, call: _Call, error: redis_errors.ResponseError) -> bool:
         """Fail one call; unless its function is missing for the first time: then it stays in the batch."""
@@ -170,11 +171,10 @@ class BatchedRedis:
             call.answer.set_exception(redis_failure.ours(error, self.address))
         return False
 
-    async def _load_libraries(self) -> None:
-        log.warning("Redis at %s has lost our functions; loading them again", self.address)
-        for code in self._libraries:
-            await self._connection.send_command("FUNCTION", "LOAD", "REPLACE", code, check_health=False)
-            await self._connection.read_response()
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.disconnect(nowait=True)
 
     def _give_up(self, error: Exception) -> None:
         """Fail every call that waits: those behind the batch have waited for the same connection."""

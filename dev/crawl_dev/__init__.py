@@ -12,6 +12,7 @@ from crawl_dev.ports import free_ports
 from crawl_dev.rabbit_cluster import RabbitCluster
 from crawl_dev.rabbit_installation import RabbitInstallation
 from crawl_dev.rabbit_node import RabbitNode
+from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 from crawl_dev.servers import PrivateServers, Servers
 from crawl_dev.site import SiteRequest, StaticSite, python_docs_root
@@ -22,6 +23,7 @@ __all__ = [
     "RabbitInstallation",
     "RabbitNode",
     "RedisServer",
+    "ReplicatedRedis",
     "Servers",
     "ServersError",
     "SiteRequest",

@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(asked: argparse.Namespace) -> None:
-    servers = Servers(Layout.plan(asked.nodes, redis=asked.redis, folder=asked.folder))
+    layout = Layout.plan(asked.nodes, redis=asked.redis, folder=asked.folder, replicated=asked.replicated)
+    servers = Servers(layout)
     servers.configure({}, {})
     servers.start()
     for name, value in servers.environment().items():
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
     up.add_argument("--nodes", type=int, choices=range(8), default=1, help="RabbitMQ nodes, 0 for none (default: 1)")
     up.add_argument("--no-redis", dest="redis", action="store_false", help="start no Redis")
+    up.add_argument("--replicated", action="store_true", help="start a Redis with a replica and three Sentinels")
     up.add_argument("--folder", type=Path, help="a new folder for their files (default: a temporary one)")
 
     for name, run, text in (
@@ -116,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.set_defaults(run=run)
         command.add_argument("folder", type=Path)
-        command.add_argument("server", help="rabbit1, rabbit2, ... or redis")
+        command.add_argument("server", help="rabbit1, redis, ... as `status` names them")
 
     ctl = commands.add_parser("ctl", help="run rabbitmqctl on a node")
     ctl.set_defaults(run=_ctl)

@@ -11,6 +11,8 @@ from crawl_dev.ports import free_ports
 from crawl_dev.rabbit_installation import RabbitInstallation
 
 _STATE = "state.json"
+#: A replicated Redis: two servers, three Sentinels.
+_REPLICATED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Layout:
         temporary: whether the folder goes when they are stopped.
         epmd_port: where the RabbitMQ nodes' port mapper listens.
         nodes: one per RabbitMQ node.
-        redis_port: None if there is no Redis.
+        redis_port: None if there is no Redis, or one with a replica.
         rabbitmq: which RabbitMQ the nodes run.
+        replicated: the ports of two Redis servers and three Sentinels, if there are any.
     """
 
     folder: Path
@@ -41,24 +44,33 @@ class Layout:
     nodes: tuple[NodePorts, ...]
     redis_port: int | None
     rabbitmq: RabbitInstallation
+    replicated: tuple[int, ...] = ()
 
     @classmethod
-    def plan(cls, rabbit_nodes: int, *, redis: bool, folder: Path | None) -> Self:
+    def plan(cls, rabbit_nodes: int, *, redis: bool, folder: Path | None, replicated: bool = False) -> Self:
         """Free ports for so many servers, in a new temporary folder or in ``folder``.
+
+        Args:
+            rabbit_nodes: how many RabbitMQ nodes.
+            redis: whether there is a Redis.
+            folder: None for a temporary one.
+            replicated: whether that Redis has a replica, and Sentinels.
 
         Raises:
             ServersError: ``folder`` holds something already.
         """
         if folder is not None and folder.exists() and any(folder.iterdir()):
             raise ServersError(f"{folder} is not empty", remedy="name a new folder")
-        epmd_port, redis_port, *rest = free_ports(2 + 3 * rabbit_nodes)
+        epmd_port, redis_port, *rest = free_ports(2 + 3 * rabbit_nodes + _REPLICATED)
+        rest, others = rest[:-_REPLICATED], rest[-_REPLICATED:]
         return cls(
             folder=Path(tempfile.mkdtemp(prefix="crawl-servers-") if folder is None else folder).resolve(),
             temporary=folder is None,
             epmd_port=epmd_port,
             nodes=tuple(NodePorts(*rest[i : i + 3]) for i in range(0, len(rest), 3)),
-            redis_port=redis_port if redis else None,
+            redis_port=redis_port if redis and not replicated else None,
             rabbitmq=RabbitInstallation.chosen(),
+            replicated=tuple(others) if redis and replicated else (),
         )
 
     def write(self) -> None:
@@ -80,5 +92,10 @@ class Layout:
             raise ServersError(f"{folder} holds no private servers", remedy=remedy) from None
         nodes = tuple(NodePorts(**node) for node in known["nodes"])
         root = known["rabbitmq"]["root"]
-        rabbitmq = RabbitInstallation(Path(root) if root else None)
-        return cls(**known | {"folder": folder.resolve(), "nodes": nodes, "rabbitmq": rabbitmq})
+        mended = {
+            "folder": folder.resolve(),
+            "nodes": nodes,
+            "rabbitmq": RabbitInstallation(Path(root) if root else None),
+            "replicated": tuple(known["replicated"]),
+        }
+        return cls(**known | mended)

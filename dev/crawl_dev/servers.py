@@ -10,6 +10,7 @@ from crawl_dev.guard import Guard
 from crawl_dev.layout import Layout
 from crawl_dev.process import ServerProcess
 from crawl_dev.rabbit_cluster import RabbitCluster
+from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 
 
@@ -26,6 +27,8 @@ class Servers:
             RabbitCluster(self.folder, layout.epmd_port, layout.nodes, layout.rabbitmq) if layout.nodes else None
         )
         self._redis = RedisServer(self.folder / "redis", layout.redis_port) if layout.redis_port else None
+        ports = layout.replicated
+        self._replicated = ReplicatedRedis(self.folder, ports[:2], ports[2:]) if ports else None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -55,10 +58,25 @@ class Servers:
         return self._redis
 
     @property
+    def replicated(self) -> ReplicatedRedis:
+        """The Redis with a replica and Sentinels.
+
+        Raises:
+            ServersError: it was not asked for.
+        """
+        if self._replicated is None:
+            raise ServersError(f"{self.folder} has no replicated Redis")
+        return self._replicated
+
+    @property
     def processes(self) -> tuple[ServerProcess, ...]:
         """Everything that runs, or should."""
         rabbit = self._rabbit.processes if self._rabbit else ()
-        return (*rabbit, self._redis) if self._redis else rabbit
+        return (*rabbit, *((self._redis,) if self._redis else ()), *self._replicated_processes)
+
+    @property
+    def _replicated_processes(self) -> tuple[ServerProcess, ...]:
+        return self._replicated.processes if self._replicated else ()
 
     def process(self, name: str) -> ServerProcess:
         """The process of this name, such as ``rabbit2`` or ``redis``.
@@ -74,15 +92,16 @@ class Servers:
     def environment(self) -> dict[str, str]:
         """The CRAWL_* variables that lead the crawl-* commands to these servers."""
         rabbit = self._rabbit.environment() if self._rabbit else {}
-        return rabbit | (self._redis.environment() if self._redis else {})
+        redis = self._redis or self._replicated
+        return rabbit | (redis.environment() if redis else {})
 
     def configure(self, rabbit_settings: Mapping[str, str], redis_settings: Mapping[str, str]) -> None:
         """Write every file that the servers need."""
         self.layout.write()
         if self._rabbit:
             self._rabbit.configure(rabbit_settings)
-        if self._redis:
-            self._redis.configure(redis_settings)
+        if redis := self._redis or self._replicated:
+            redis.configure(redis_settings)
 
     def start(self) -> None:
         """Start what does not run, and wait until all is ready; if that fails, stop all and keep the logs."""
@@ -90,6 +109,8 @@ class Servers:
             if self._redis:
                 self._redis.start()
                 self._redis.wait_ready()
+            if self._replicated:
+                self._replicated.start()
             if self._rabbit:
                 self._rabbit.start()
         except BaseException:
@@ -108,8 +129,8 @@ class Servers:
     def _end(self) -> None:
         if self._rabbit:
             self._rabbit.stop()
-        if self._redis:
-            self._redis.terminate()
+        if redis := self._redis or self._replicated:
+            redis.terminate()
 
 
 class PrivateServers(Servers):
@@ -120,6 +141,7 @@ class PrivateServers(Servers):
     Args:
         rabbit_nodes: how many RabbitMQ nodes form the cluster; 0 for none.
         redis: whether there is a Redis.
+        replicated: whether that Redis is two servers with Sentinels.
         folder: a new or empty folder, which is kept; by default a temporary one, which is not.
         rabbit_settings: lines of rabbitmq.conf that add to or replace ours.
         redis_settings: lines of redis.conf that add to or replace ours.
@@ -133,11 +155,12 @@ class PrivateServers(Servers):
         rabbit_nodes: int = 1,
         *,
         redis: bool = True,
+        replicated: bool = False,
         folder: Path | None = None,
         rabbit_settings: Mapping[str, str] | None = None,
         redis_settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(Layout.plan(rabbit_nodes, redis=redis, folder=folder))
+        super().__init__(Layout.plan(rabbit_nodes, redis=redis, folder=folder, replicated=replicated))
         self.configure(rabbit_settings or {}, redis_settings or {})
         self._guard: Guard | None = None
 

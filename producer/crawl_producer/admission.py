@@ -173,7 +173,7 @@ class Admission:
                 left = {message.message_id for message in waiting}
                 await _keep_only({envelope for envelope, child in known_as.items() if child in left}, outboxes)
                 raise hopeless
-            await asyncio.sleep(min(REFUSED_PAUSE_S * 2 ** min(attempt, 10), REFUSED_PAUSE_MAX_S))
+            await asyncio.sleep(refused_pause_s(attempt))
 
     async def _failed(self, messages: Sequence[Outgoing]) -> list[tuple[Outgoing, PublishFailed]]:
         failures = await self._broker.publish_all(messages) if messages else ()
@@ -193,6 +193,11 @@ class Admission:
 async def _all(calls: Sequence[Awaitable[_T]]) -> Sequence[_T]:
     """The answers to calls that run side by side; a single one, which is a consumer's, goes without a task."""
     return [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
+
+
+def refused_pause_s(attempt: int) -> float:
+    """Seconds to wait after this many refusals of the same message, from 1 on."""
+    return min(REFUSED_PAUSE_S * (1 << min(attempt, 10)), REFUSED_PAUSE_MAX_S)
 
 
 async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:

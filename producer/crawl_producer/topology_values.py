@@ -44,8 +44,11 @@ def _node(node: str) -> str:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    if not re.match(r"(rediss?|unix)://", url.get_secret_value()):
-        raise ValueError("no Redis URL; write redis://host:port/0, rediss:// for TLS, unix:// for a socket")
+    if not re.match(r"(rediss?|unix)://|rediss?\+sentinel://[^/]+/[^/]+", url.get_secret_value()):
+        raise ValueError(
+            "no Redis URL; write redis://host:port/0, rediss:// for TLS, unix:// for a socket, "
+            "or redis+sentinel://host:26379,host2:26379/master/0"
+        )
     return url
 
 

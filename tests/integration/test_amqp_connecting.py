@@ -11,13 +11,13 @@ import uvloop
 from pydantic import SecretStr
 
 from crawl_dev import RabbitInstallation
+from crawl_dev.tcp_proxy import TcpProxy
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.amqp.nodes import NodeWalk
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import BrokerRefused, BrokerUnreachable, TopologyMissing
 from crawl_producer.topology import Connection
 from polling import until
-from tcp_proxy import TcpProxy
 
 UNKNOWN = "no-such-node.invalid:5672"
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 import pytest
 import uvloop
 
+from crawl_dev.tcp_proxy import TcpProxy
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.broker import Outgoing, QueueDepth
 from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.errors import TopologyMissing
 from crawl_producer.topology import Connection
 from polling import PATIENCE_S, until
-from tcp_proxy import TcpProxy
 
 
 class Stage:

@@ -8,6 +8,7 @@ import pytest
 import uvloop
 from pydantic import SecretStr
 
+from crawl_dev.tcp_proxy import TcpProxy
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.amqp.channel import Channel
 from crawl_producer.broker import Outgoing
@@ -15,7 +16,6 @@ from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.errors import BrokerRefused, TopologyMissing, Unconfirmed
 from crawl_producer.topology import Connection
 from polling import until
-from tcp_proxy import TcpProxy
 
 
 class Stage:

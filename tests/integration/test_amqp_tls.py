@@ -6,12 +6,12 @@ import ssl
 import pytest
 import uvloop
 
+from crawl_dev.tcp_proxy import TcpProxy
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.broker import Outgoing
 from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.errors import BrokerUnreachable, TopologyInvalid
 from crawl_producer.topology import Connection, Tls
-from tcp_proxy import TcpProxy
 
 #: A key and a certificate for 127.0.0.1 that sign themselves and open nothing anywhere (openssl req -x509).
 KEY = """

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from contextlib import asynccontextmanager
 
 import pytest
 
 from crawl_dedup import LedgerName, LedgerRefused, LedgerUnavailable, RedisLedger, open_redis
 from crawl_dev import PrivateServers, free_ports
+from pretender import pretender
 
 SECRET = "s3cret-word"
 
@@ -23,29 +23,6 @@ def opening(url, **options):
 
 def with_user(url, user, password):
     return url.replace("redis://", f"redis://{user}:{password}@")
-
-
-@asynccontextmanager
-async def pretender(answers):
-    """A server on loopback that gives these answers to what it is asked, one after the other, then falls silent."""
-    serving = set()
-
-    async def serve(reader, writer):
-        serving.add(asyncio.current_task())
-        for answer in answers:
-            if not await reader.read(4096):
-                break
-            writer.write(answer)
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        async with server:
-            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    finally:
-        await asyncio.gather(*serving)
 
 
 def opening_a_pretender(*answers, **options):

@@ -164,6 +164,19 @@ def test_publish_returned_of_a_retry_leaves_the_delivery_too():
     assert asyncio.run(main()) == ONCE
 
 
+def test_publish_nacked_of_a_retry_is_tried_again_until_it_is_accepted(monkeypatch):
+    monkeypatch.setattr(admission, "REFUSED_PAUSE_S", 0.001)
+
+    async def main():
+        async with Watched({HOME: [AWAY, html()]}) as world:
+            await world.seed(HOME)
+            world.refused = 3
+            return await world.told()
+
+    told = asyncio.run(main())
+    assert told == ["fetch /", *3 * ["PublishRefused /"], *TWICE[1:]]
+
+
 def test_publish_nacked_is_parked_with_its_outbox_and_not_fetched_again(monkeypatch):
     monkeypatch.setattr(admission, "REFUSED_PAUSE_S", 0.001)
     monkeypatch.setattr(settling, "FULL_QUEUE_PARK_MS", 1)

@@ -45,9 +45,13 @@ def _row(recipe: Recipe, seed: int | None, progress: Progress) -> Row:
     first = secrets.randbelow(_SEEDS) if seed is None else seed
     print(f"{recipe.name}: {recipe.about} (--fault {recipe.name} --seed {first})", file=sys.stderr, flush=True)
     with PrivateServers(
-        recipe.nodes, rabbit_settings=recipe.rabbit_settings, redis_settings=recipe.redis_settings
+        recipe.nodes,
+        replicated=recipe.replicated,
+        rabbit_settings=recipe.rabbit_settings,
+        redis_settings=recipe.redis_settings,
     ) as servers:
-        done = asyncio.run(rounds(recipe, Broker(servers.rabbit, servers.redis, "/"), first, progress))
+        redis = servers.replicated if recipe.replicated else servers.redis
+        done = asyncio.run(rounds(recipe, Broker(servers.rabbit, redis, "/"), first, progress))
     return row(recipe, done)
 
 

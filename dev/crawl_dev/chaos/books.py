@@ -12,6 +12,7 @@ from crawl_dev import ports
 from crawl_dev.errors import ServersError
 from crawl_dev.management import PASSWORD, USERNAME, Management
 from crawl_dev.rabbit_cluster import RabbitCluster
+from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 
 CRAWL, QUEUE = "chaos", "chaos.pages"
@@ -38,7 +39,7 @@ class Books:
         return self.counts["admitted"] > 0 and not self.counts["open"] and not self.outboxes
 
 
-def books(redis: RedisServer) -> Books | None:
+def books(redis: RedisServer | ReplicatedRedis) -> Books | None:
     """The ledger's books; None while Redis does not answer."""
     words = _ask(redis, f"HGETALL {_LEDGER}counts")
     outboxes = _ask(redis, f"ZCARD {_LEDGER}outs")
@@ -48,12 +49,12 @@ def books(redis: RedisServer) -> Books | None:
     return Books(counts, int(outboxes[0]))
 
 
-def leftovers(redis: RedisServer) -> list[str]:
+def leftovers(redis: RedisServer | ReplicatedRedis) -> list[str]:
     """Outboxes and leases that still exist."""
     return [key for kind in ("out", "lease") for key in _ask(redis, f"KEYS {_LEDGER}{kind}:*") or ()]
 
 
-def _ask(redis: RedisServer, line: str) -> list[str] | None:
+def _ask(redis: RedisServer | ReplicatedRedis, line: str) -> list[str] | None:
     """The words of an answer (https://redis.io/docs/latest/develop/reference/protocol-spec/), None without one."""
     answer = ports.ask(redis.port, f"{line}\r\n".encode()).decode()
     if not answer or answer.startswith("-"):

@@ -25,6 +25,8 @@ _IN_GOOD_ORDER = (0, -signal.SIGTERM)
 _GIVING_UP_S = 5.0
 #: Above any end in good order: what is in flight, and the broker's and Redis' own time limits.
 _STOP_S = 60.0
+#: Of the log of a consumer that gave up: its error, or the end of a traceback.
+_LAST_LINES = 12
 #: A killed process may still have a request on its way to the site.
 _ON_ITS_WAY_S = 5.0
 
@@ -84,7 +86,9 @@ class Consumers:
         self.living: list[Life] = []
         self.lives = 0
         self.gave_up: list[int] = []  #: exit codes of those that ended by themselves, and not well
+        self.last_lines: dict[int, str] = {}  #: what one of them said at its end, by exit code
         self.more_options: tuple[str, ...] = ()  #: of those that are started from now on
+        self.more_environment: Mapping[str, str] = {}  #: the same
         self._topology, self._environment, self._folder, self._faults = topology, environment, folder, faults
         self._command = [
             str(BIN / "crawl-consumer"), "--queue", "chaos.*", "--quiet",
@@ -159,6 +163,7 @@ class Consumers:
         if code in _IN_GOOD_ORDER:
             return 0.0
         self.gave_up.append(code)
+        self.last_lines[code] = " | ".join(life.log_file.read_text(errors="replace").splitlines()[-_LAST_LINES:])
         self.ended("gave up", life, since_s - _GIVING_UP_S)
         return _GAVE_UP_PAUSE_S
 
@@ -190,7 +195,7 @@ class Consumers:
         with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [*self._command, *self.more_options],
-                env={**os.environ, **self._environment, "CRAWL_TOPOLOGY": str(path)},
+                env={**os.environ, **self._environment, **self.more_environment, "CRAWL_TOPOLOGY": str(path)},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

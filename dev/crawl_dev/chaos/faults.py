@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+#: Statuses from here on are tried again in a chaos run.
+_FAILED = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
@@ -34,6 +37,8 @@ class Fault:
         before_s: how long before it began the earlier of two fetches may have been made.
         after_s: how long after it was over the earlier of two fetches may still have been made.
         survived: its consumers live on, so the *later* of the two fetches may be theirs as well.
+        only_retried: it explains pages that failed and are tried again, and no others: while the acknowledgement of
+            such a page is lost, its retry is already on its way, and the page handed out again is retried as well.
         doubled: messages may have been published twice. The ledger turns copies of what is done or in hand away, but
             a page that waits for its retry is neither: each copy is tried as often as the page would be.
     """
@@ -46,13 +51,15 @@ class Fault:
     before_s: float = math.inf
     after_s: float = 0.0
     survived: bool = False
+    only_retried: bool = False
     doubled: bool = False
 
     def explains(self, earlier: Fetch, later: Fetch) -> bool:
         """Whether ``later`` was made because this fault kept ``earlier``, of the same URL, from being booked."""
         interrupted = self._touches(earlier) or (self.survived and self._touches(later))
         began = self.start_s - self.before_s <= earlier.at_s <= self.end_s + self.after_s
-        return interrupted and began and later.at_s >= self.start_s
+        retried = not self.only_retried or earlier.status >= _FAILED
+        return interrupted and began and retried and later.at_s >= self.start_s
 
     def _touches(self, fetch: Fetch) -> bool:
         return self.consumers is None or fetch.consumer in self.consumers

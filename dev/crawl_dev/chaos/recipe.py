@@ -34,6 +34,7 @@ class Recipe:
         queue: more settings of the work queue in exchanges.yaml.
         rabbit_settings: lines of rabbitmq.conf.
         redis_settings: lines of redis.conf.
+        replicated: whether Redis has a replica, and Sentinels.
         seeding: brings the seeds in, before any consumer is started.
         exact: whether even the duplicates are known in advance; see :func:`crawl_dev.chaos.verdict.judge`.
         may_end_with: exit codes that a consumer may end with by itself.
@@ -53,6 +54,7 @@ class Recipe:
     queue: Mapping[str, Any] = field(default_factory=dict)
     rabbit_settings: Mapping[str, str] = field(default_factory=dict)
     redis_settings: Mapping[str, str] = field(default_factory=dict)
+    replicated: bool = False
     seeding: Callable[[World], Awaitable[None]] = seed_once
     exact: bool = True
     may_end_with: frozenset[int] = frozenset()

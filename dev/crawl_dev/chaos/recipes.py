@@ -1,11 +1,13 @@
 """The registry: every fault that ``make chaos`` injects, in the order of the table."""
 
-from crawl_dev.chaos import disk, kills, mixed, stops
+from crawl_dev.chaos import brokers, disk, kills, memories, mixed, network, stops
 from crawl_dev.chaos.consumers import Crowd
 from crawl_dev.chaos.recipe import Recipe
 
 #: crawl-consumer's exit code when it cannot write its items (docs/commands.md).
 _OUTPUT_NOT_WRITABLE = 12
+#: … and when no RabbitMQ node answers for a minute: a cluster whose nodes are all cut off from each other.
+_NO_BROKER = 4
 
 RECIPES = (
     Recipe(
@@ -93,5 +95,132 @@ RECIPES = (
         pages=6000,
         seeding=disk.seed_beside_a_small_disk,
         may_end_with=frozenset({_OUTPUT_NOT_WRITABLE}),
+    ),
+    Recipe(
+        name="node",
+        about="kill -9 of each RabbitMQ node in turn, the leader's first",
+        inject=brokers.kill_nodes,
+        times=9,
+        quick_times=3,
+        counts=("kill node",),
+        pages=6000,
+        pause_s=0.1,
+        nodes=3,
+    ),
+    Recipe(
+        name="freeze-node",
+        about="SIGSTOP of the leader's node beyond net_ticktime, SIGCONT, stop_app and start_app",
+        inject=brokers.freeze_nodes,
+        times=3,
+        quick_times=1,
+        counts=("freeze node",),
+        pages=8000,
+        pause_s=0.1,
+        nodes=3,
+    ),
+    Recipe(
+        name="split",
+        about="the leader's node cut off for 10 to 30 s; all three from each other",
+        inject=brokers.split_cluster,
+        times=6,
+        quick_times=2,
+        counts=("split",),
+        may_end_with=frozenset({_NO_BROKER}),
+        pages=8000,
+        pause_s=0.1,
+        nodes=3,
+    ),
+    Recipe(
+        name="split-for-good",
+        about="the leader's node cut off until the crawl is complete",
+        inject=brokers.split_for_good,
+        times=2,
+        quick_times=1,
+        counts=("split",),
+        nodes=3,
+    ),
+    Recipe(
+        name="alarms",
+        about="memory and disk alarms by turns, 12 s each",
+        inject=brokers.raise_alarms,
+        times=6,
+        quick_times=2,
+        counts=("memory alarm", "disk alarm"),
+        pages=4000,
+    ),
+    Recipe(
+        name="connections",
+        about="every connection to RabbitMQ closed at once",
+        inject=brokers.storm,
+        times=20,
+        quick_times=5,
+        counts=("close connections",),
+        pages=5000,
+        pause_s=0.1,
+    ),
+    Recipe(
+        name="network",
+        about="resets, silences and refusals between consumers and RabbitMQ",
+        inject=network.cut_broker,
+        times=12,
+        quick_times=4,
+        counts=("cut broker",),
+        pages=5000,
+        pause_s=0.1,
+        seeding=network.seed_behind_proxies,
+    ),
+    Recipe(
+        name="redis-network",
+        about="the same between consumers and Redis, and answers cut in the middle",
+        inject=network.cut_redis,
+        times=18,
+        quick_times=6,
+        counts=("cut redis",),
+        pages=5000,
+        pause_s=0.1,
+        seeding=network.seed_behind_proxies,
+    ),
+    Recipe(
+        name="redis-everysec",
+        about="kill -9 of Redis under appendfsync everysec",
+        inject=memories.kill_redis,
+        times=20,
+        quick_times=5,
+        counts=("kill redis",),
+        pages=5000,
+        pause_s=0.1,
+        redis_settings={"appendfsync": "everysec"},
+    ),
+    Recipe(
+        name="redis-always",
+        about="kill -9 of Redis under appendfsync always",
+        inject=memories.kill_redis,
+        times=20,
+        quick_times=5,
+        counts=("kill redis",),
+        pages=5000,
+        pause_s=0.1,
+        redis_settings={"appendfsync": "always"},
+    ),
+    Recipe(
+        name="redis-power",
+        about="a power cut: Redis' last second is lost, half a write may remain",
+        inject=memories.cut_power,
+        times=20,
+        quick_times=5,
+        counts=("power cut",),
+        pages=5000,
+        pause_s=0.1,
+    ),
+    Recipe(
+        name="redis-promote",
+        about="Redis' master killed or frozen until Sentinels have promoted its replica",
+        inject=memories.promote,
+        times=6,
+        quick_times=2,
+        counts=("promote",),
+        pages=12000,
+        pause_s=0.1,
+        replicated=True,
     ),
 )

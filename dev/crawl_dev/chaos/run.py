@@ -103,7 +103,8 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
     await world.consumers.stop()
     found = await asyncio.to_thread(evidence.gather, world)
     judged = verdict.judge(world.plan, found, exact=recipe.exact)
-    more = [*hung, *(f"a consumer ended by itself with exit code {code}" for code in sorted(gave_up))]
+    said = world.consumers.last_lines
+    more = [*hung, *(f"a consumer ended by itself with exit code {code}: {said[code]}" for code in sorted(gave_up))]
     return Round(
         seed=world.plan.seed,
         verdict=replace(judged, complaints=(*more, *judged.complaints)),

@@ -18,7 +18,9 @@ from crawl_dev.chaos.faults import Fault, FaultLog
 from crawl_dev.chaos.plan import MAX_ATTEMPTS, SitePlan
 from crawl_dev.chaos.truth_site import TruthSite
 from crawl_dev.rabbit_cluster import RabbitCluster
+from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
+from crawl_dev.tcp_proxy import TcpProxy
 
 #: Between two looks at the ledger; recovery times are no finer than this.
 LOOK_S = 0.1
@@ -29,7 +31,7 @@ class Broker:
     """The servers as one world uses them: a virtual host of the cluster, and all of Redis."""
 
     rabbit: RabbitCluster
-    redis: RedisServer
+    redis: RedisServer | ReplicatedRedis
     vhost: str
 
     def environment(self) -> dict[str, str]:
@@ -59,6 +61,7 @@ class World:
         environment: what leads a command to this world.
         samples: the crawl's progress so far.
         complete: set while everything that was admitted has ended.
+        proxies: what stands between the consumers and servers, by a name for these.
         afterwards: what is to be cleaned up when the evidence is gathered and the consumers are gone.
     """
 
@@ -71,6 +74,7 @@ class World:
     environment: Mapping[str, str]
     samples: list[Sample] = field(default_factory=list)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
+    proxies: dict[str, list[TcpProxy]] = field(default_factory=dict)
     afterwards: ExitStack = field(default_factory=ExitStack)
 
     @property

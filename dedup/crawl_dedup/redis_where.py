@@ -1,0 +1,221 @@
+"""Where Redis is: at one address, or wherever the Sentinels say that the master is just now.
+
+Each answer to :meth:`connect` is a connection that is logged in. Redis may be somewhere else at the next one.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from redis import exceptions as redis_errors
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+
+from crawl_dedup.errors import LedgerRefused
+
+log = logging.getLogger(__name__)
+
+#: Seconds to connect: TCP, TLS and login. A host that is there answers at once.
+CONNECT_S = 3.0
+#: Seconds for one Sentinel's answer: it asks nobody. Three silent ones must leave time to connect to the master.
+SENTINEL_S = 1.0
+#: Where Sentinels listen unless the URL says otherwise (https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/).
+SENTINEL_PORT = 26379
+
+_SENTINEL_SCHEME = re.compile(r"rediss?\+sentinel$")
+_REMEDY = (
+    "write redis://host:port/0, rediss://… for TLS, unix:///path, or redis+sentinel://host:26379,host2:26379/master/0"
+)
+
+
+class Where(Protocol):
+    """A place to find Redis.
+
+    Attributes:
+        address: for messages; without a password.
+    """
+
+    address: str
+
+    async def connect(self) -> AbstractConnection:
+        """A new connection, logged in. Raises redis-py's errors, OSError or LedgerRefused."""
+
+
+def where(url: str, *, name: str) -> Where:
+    """Read a Redis URL.
+
+    Args:
+        url: ``redis://``, ``rediss://`` (TLS), ``unix://``, or ``redis+sentinel://`` and ``rediss+sentinel://``:
+            ``redis+sentinel://user:password@host:26379,host2:26379/master/0?sentinel_password=…``, where user and
+            password are those of Redis.
+        name: how this program is to appear in CLIENT LIST.
+
+    Raises:
+        LedgerRefused: it cannot be read; the message does not repeat it.
+    """
+    try:
+        if _SENTINEL_SCHEME.match(urlsplit(url).scheme):
+            return _behind_sentinels(url, name)
+        return FixedAddress(_pool(url, name))
+    except ValueError as error:
+        raise LedgerRefused("the Redis URL cannot be read", remedy=_REMEDY) from error
+
+
+class FixedAddress:
+    """One Redis that stays where it is.
+
+    Args:
+        pool: makes unconnected connections to it.
+
+    Attributes:
+        options: how these connections are made, for those who look.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self.options = options = pool.connection_kwargs
+        self.address = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
+    async def connect(self) -> AbstractConnection:
+        """See :class:`Where`."""
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What Sentinels said who could not name the master: how many know none, and why others are silent."""
+
+    unknown: int = 0
+    silent: str = ""
+
+
+class BehindSentinels:
+    """The master of a replicated Redis; the Sentinels are asked again for each connection.
+
+    A Sentinel that was cut off may name a master that is one no more, so whoever is named must say so itself
+    (https://redis.io/docs/latest/develop/reference/sentinel-clients/).
+
+    Args:
+        master: the name by which the Sentinels know it.
+        sentinels: where they are; the one that answered last is asked first.
+        server: makes connections like those to the master, but to nowhere.
+
+    Attributes:
+        sentinels, server: as given.
+    """
+
+    def __init__(self, master: str, sentinels: Sequence[FixedAddress], server: ConnectionPool) -> None:
+        self._master = master
+        self.sentinels = list(sentinels)
+        self.server = server
+        self._last = ""
+        self.address = f"{master} (Sentinels {', '.join(sentinel.address for sentinel in sentinels)})"
+
+    async def connect(self) -> AbstractConnection:
+        """See :class:`Where`."""
+        host, port = await self._ask()
+        connection: AbstractConnection = self.server.connection_class(
+            **self.server.connection_kwargs | {"host": host, "port": port}
+        )
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            await self._see_that_it_is_master(connection, f"{host}:{port}")
+        except BaseException:
+            # The Sentinel that named it may be cut off from the others, who know better.
+            self.sentinels.append(self.sentinels.pop(0))
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _ask(self) -> tuple[str, int]:
+        answers = _Answers()
+        for sentinel in tuple(self.sentinels):
+            try:
+                async with asyncio.timeout(SENTINEL_S):
+                    named = await self._named_by(sentinel)
+            except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
+                raise self._login_refused(sentinel, error) from error
+            except (redis_errors.RedisError, OSError, RuntimeError) as error:
+                answers.silent = f"Sentinel {sentinel.address}: {str(error) or 'no answer'}"
+                continue
+            if named is not None:
+                self.sentinels.remove(sentinel)
+                self.sentinels.insert(0, sentinel)
+                return named
+            answers.unknown += 1
+        raise self._nobody_names_it(answers)
+
+    async def _named_by(self, sentinel: FixedAddress) -> tuple[str, int] | None:
+        connection = await sentinel.connect()
+        try:
+            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master, check_health=False)
+            answer = await connection.read_response()
+        finally:
+            await connection.disconnect(nowait=True)
+        return (answer[0].decode(), int(answer[1])) if answer else None
+
+    async def _see_that_it_is_master(self, connection: AbstractConnection, address: str) -> None:
+        # Not ROLE, which says the same: it is a "dangerous" command, denied to users that may do all we need.
+        await connection.send_command("INFO", "replication", check_health=False)
+        if b"role:master" not in await connection.read_response():
+            raise redis_errors.ConnectionError(f"{address} is a replica, and no other is master yet")
+        if address != self._last:
+            log.info("the master of %s is %s", self._master, address)
+            self._last = address
+
+    def _nobody_names_it(self, answers: _Answers) -> Exception:
+        if answers.unknown == len(self.sentinels):
+            return LedgerRefused(
+                f"no Sentinel knows a master called {self._master!r}",
+                remedy="correct the name in CRAWL_REDIS_URL; redis-cli -p 26379 SENTINEL MASTERS lists them",
+            )
+        return redis_errors.ConnectionError(f"no Sentinel names the master; {answers.silent}")
+
+    def _login_refused(self, sentinel: FixedAddress, error: Exception) -> LedgerRefused:
+        return LedgerRefused(
+            f"Sentinel {sentinel.address} refuses the login: {error}",
+            remedy="add ?sentinel_password=… to CRAWL_REDIS_URL, and &sentinel_username=… if it asks for one",
+        )
+
+
+def _behind_sentinels(url: str, name: str) -> BehindSentinels:
+    parts = urlsplit(url)
+    scheme = parts.scheme.removesuffix("+sentinel")
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    master, _, database = parts.path.strip("/").partition("/")
+    query = dict(parse_qsl(parts.query))
+    login = _login(query.pop("sentinel_username", ""), query.pop("sentinel_password", ""))
+    if not master or not all(hosts.split(",")) or not (database or "0").isdigit():
+        raise ValueError("Sentinels, the master's name or the database are missing")
+    server = f"{scheme}://{credentials}{at}localhost/{database or 0}?{urlencode(query)}"
+    tls = urlencode({option: value for option, value in query.items() if option.startswith("ssl_")})
+    sentinels = [FixedAddress(_pool(f"{scheme}://{login}{_with_port(host)}?{tls}", name)) for host in hosts.split(",")]
+    return BehindSentinels(master, sentinels, _pool(server, name))
+
+
+def _with_port(host: str) -> str:
+    return host if urlsplit(f"//{host}").port else f"{host}:{SENTINEL_PORT}"
+
+
+def _login(username: str, password: str) -> str:
+    return f"{quote(username, safe='')}:{quote(password, safe='')}@" if password else ""
+
+
+def _pool(url: str, name: str) -> ConnectionPool:
+    return ConnectionPool.from_url(
+        url,
+        client_name=name,
+        protocol=2,
+        socket_timeout=None,
+        socket_connect_timeout=CONNECT_S,
+        retry=None,
+    )

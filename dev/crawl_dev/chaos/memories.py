@@ -1,0 +1,123 @@
+"""Faults of Redis: killed and started again, its last writes lost, its replica promoted.
+
+A Redis that loses its last writes goes back to an earlier moment. Whatever was begun or ended since may be fetched
+again. A URL that had ended and was acknowledged since then counts as open, and no message for it exists any more:
+that is mended at the end by publishing a message for every page of the plan, which those that are done turn away.
+"""
+
+import asyncio
+import json
+import time
+
+import pika
+
+from crawl_dev import ports
+from crawl_dev.chaos import books
+from crawl_dev.chaos.books import CRAWL
+from crawl_dev.chaos.faults import Fault
+from crawl_dev.chaos.world import LOOK_S, World
+from crawl_dev.errors import ServersError
+from crawl_dev.management import PASSWORD, USERNAME
+from crawl_dev.redis_replicated import ReplicatedRedis
+from crawl_dev.redis_server import RedisServer
+
+#: Between two faults.
+_BETWEEN_S = (0.5, 2.0)
+#: What ``appendfsync everysec`` may lose in a power cut: what was written since an fsync that is a second old.
+_UNSYNCED_S = (0.3, 1.2)
+#: A page that was being fetched when the lost window began may have ended in it.
+_IN_HAND_S = 3.0
+#: Half of the power cuts leave half a write on the disk: so many bytes of the first lost one.
+_TORN_BYTES = (0, 40)
+#: No URL ends for so long after the last fault, and the queues are empty: what is open has no message.
+_QUIET_LOOKS = 20
+#: How long a promoted replica's former master stays away.
+_AWAY_S = (0.5, 2.0)
+
+
+async def kill_redis(world: World, times: int) -> None:
+    """``kill -9`` of Redis. It has written what it has answered, and the system keeps that: no fetch is explained."""
+    for _ in range(times):
+        if not (await world.pause(world.rng.uniform(*_BETWEEN_S)) and await world.at_work()):
+            return
+        start_s = time.monotonic()
+        redis = _single(world)
+        await asyncio.to_thread(redis.kill)
+        await asyncio.to_thread(redis.heal)
+        world.note(Fault("kill redis", start_s, time.monotonic()))
+
+
+async def cut_power(world: World, times: int) -> None:
+    """Kill Redis and take from its file what it wrote in the last second; half a write may remain."""
+    for number in range(times):
+        if not (await world.pause(world.rng.uniform(*_BETWEEN_S)) and await world.at_work()):
+            break
+        redis = _single(world)
+        start_s = time.monotonic()
+        survived = redis.on_disk()
+        if not await world.pause(world.rng.uniform(*_UNSYNCED_S)):
+            break
+        torn_bytes = world.rng.randint(*_TORN_BYTES) if number % 2 else 0
+        await asyncio.to_thread(redis.cut_power, survived, torn_bytes)
+        await asyncio.to_thread(redis.heal)
+        world.note(_rolled_back("power cut", start_s))
+    await republish(world)
+
+
+async def promote(world: World, times: int) -> None:
+    """Kill the master, or freeze it every second time, until the Sentinels have promoted its replica."""
+    redis = world.servers.redis
+    if not isinstance(redis, ReplicatedRedis):
+        raise ServersError("this fault needs a replicated Redis")
+    for number in range(times):
+        if not await world.at_work():
+            break
+        master = redis.master
+        # What had not reached the replica yet is lost: on loopback milliseconds, here and there a second.
+        start_s = time.monotonic() - _IN_HAND_S
+        await asyncio.to_thread(master.pause if number % 2 else master.kill)
+        try:
+            await asyncio.to_thread(redis.wait_promoted, master)
+            await world.pause(world.rng.uniform(*_AWAY_S))
+        finally:
+            await asyncio.to_thread(redis.start)
+        world.note(_rolled_back("promote", start_s))
+    await republish(world)
+
+
+def _rolled_back(name: str, start_s: float) -> Fault:
+    """Explains what was in anybody's hands, or ended, since ``start_s``."""
+    return Fault(name, start_s, time.monotonic(), consumers=None, before_s=_IN_HAND_S)
+
+
+async def republish(world: World) -> None:
+    """Wait until the crawl is complete or nothing moves any more; then publish every page again, until it is."""
+    quiet, done = 0, -1
+    while await world.pause(LOOK_S):
+        now = world.samples[-1].done
+        depths = await asyncio.to_thread(books.ready, world.servers.rabbit, world.servers.vhost)
+        waiting = any(not name.startswith("dead.") for name in depths)
+        quiet = 0 if waiting or now != done else quiet + 1
+        done = now
+        if quiet >= _QUIET_LOOKS:
+            await asyncio.to_thread(_publish_all, world)
+            quiet = 0
+
+
+def _publish_all(world: World) -> None:
+    login = pika.PlainCredentials(USERNAME, PASSWORD)
+    port = world.servers.rabbit.nodes[0].port
+    where = pika.ConnectionParameters(ports.LOOPBACK, port, world.servers.vhost, login)
+    with pika.BlockingConnection(where) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
+        for url in world.plan.reachable:
+            body = json.dumps({"v": 1, "crawl": CRAWL, "url": url})
+            channel.basic_publish(CRAWL, "page", body.encode(), persistent, mandatory=True)
+
+
+def _single(world: World) -> RedisServer:
+    if not isinstance(world.servers.redis, RedisServer):
+        raise ServersError("this fault needs a single Redis")
+    return world.servers.redis
