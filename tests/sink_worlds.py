@@ -77,6 +77,12 @@ class SqlWorld:
     def __init__(self, url: str) -> None:
         self._url = url
 
+    def empty(self) -> None:
+        engine = sa.create_engine(self._url)
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE IF EXISTS article"))
+        engine.dispose()
+
     def sink(self, writer: str = "w") -> Sink:
         return SqlSink(self._url)
 

@@ -10,14 +10,19 @@ from crawl_consumer.sink import Record
 from sink_worlds import Article, FileWorld, SqlWorld, article, exchange_world, itself, redis_list_world
 from stories import in_a_world
 
+SERVERS = ["postgres", "mariadb", "redis"]
 FILES = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst"]
 
 
-@pytest.fixture(params=[*FILES, "sqlite", "exchange", pytest.param("redis", marks=pytest.mark.servers)])
+@pytest.fixture(params=[*FILES, "sqlite", "exchange", *(pytest.param(s, marks=pytest.mark.servers) for s in SERVERS)])
 def new_world(request, tmp_path):
     match request.param:
         case "sqlite":
             return partial(itself, SqlWorld(f"sqlite:///{tmp_path}/items.db"))
+        case "postgres" | "mariadb" as database:
+            world = SqlWorld(request.getfixturevalue(database).url)
+            world.empty()
+            return partial(itself, world)
         case "exchange":
             return exchange_world
         case "redis":
