@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import pytest
 
 from crawl_dev import PrivateServers, RabbitCluster, RabbitInstallation, RedisServer, ServersError
+from crawl_dev.databases import MariaDbServer, PostgresServer
 
 #: Fixtures that start a server; tests that use one are marked: ``pytest -m 'not servers'`` leaves them out.
-_SERVER_FIXTURES = {"rabbit", "cluster", "redis_server"}
+_SERVER_FIXTURES = {"rabbit", "cluster", "redis_server", "postgres", "mariadb"}
 #: What is true only of the RabbitMQ of another system, which make test-rabbitmq4 starts; it takes Linux and rights.
 collect_ignore = (
     [] if RabbitInstallation.chosen().root else ["integration/test_another_system.py", "e2e/test_rabbitmq_to_come.py"]
@@ -54,6 +55,20 @@ def redis_server() -> Iterator[RedisServer]:
     """A Redis with an append-only file."""
     with PrivateServers(rabbit_nodes=0, redis=True) as servers:
         yield servers.redis
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDbServer]:
+    """A MariaDB."""
+    with MariaDbServer() as server:
+        yield server
 
 
 @pytest.fixture

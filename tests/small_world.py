@@ -63,7 +63,7 @@ class Kept(NullSink):
         self.records, self.flushed = [], 0
 
     def write(self, record):
-        self.records.append(record)
+        self.records.append(record.fields)
 
     async def flush(self):
         self.flushed = len(self.records)

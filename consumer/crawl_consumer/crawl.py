@@ -22,7 +22,7 @@ from crawl_consumer.page import Page
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
 from crawl_consumer.settling import Settler
-from crawl_consumer.sink import Sink
+from crawl_consumer.sink import Record, Sink
 from crawl_consumer.spider import Spider, run
 from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
 from crawl_consumer.tally import HostsInWindow, Tally
@@ -182,6 +182,7 @@ class Crawl:
 
     async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict) -> _Told:
         self.tally.bytes += response.size_bytes
+        archived = self._tools.sink.archive(response)
         gathered = Harvest()
         match verdict:
             case Finish("ok"):
@@ -192,17 +193,18 @@ class Crawl:
                     verdict = spider_raised(str(error))
             case Finish("redirect"):
                 gathered = self._follow_redirect(message, response)
+        if archived or response.status < 300:
+            await self._tools.sink.flush()
         return _Told(verdict, gathered, response.status)
 
     async def _parse(self, message: UrlMessage, response: Response) -> Harvest:
-        """Items to the sink, safely on disk when this returns; links as messages."""
+        """Items to the sink, links as messages."""
         page = Page(response, message)
         parsed = await run(self._tools.spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
-        for item in kept.items:
-            self._tools.sink.write(item)
-        if kept.items:
-            await self._tools.sink.flush()
+        url = self.ledger.fingerprint(message.url)
+        for number, item in enumerate(kept.items):
+            self._tools.sink.write(Record(url, number, item.fields, item.model))
         gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms(), known=self.admission.known)
         gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
         if left_out := len(parsed.items) - len(kept.items):

@@ -8,6 +8,7 @@
         ├── SpiderRaised        the spider's own code failed on one page: dead letter, with the place
         ├── ItemInvalid         an item holds a value that no output can keep: dead letter; mend the spider
         ├── HostsInvalid        a file of hosts cannot be used: mend the line that is named
+        ├── OutputInvalid       the output cannot be used as it was named: mend the option, or install what it needs
         └── OutputFailed        the output cannot be written: stop before anything is acknowledged
 """
 
@@ -29,11 +30,17 @@ class SpiderRaised(ConsumerError):
 
 
 class ItemInvalid(ConsumerError):
-    """An item cannot be written as JSON; the message names its key and the value's type."""
+    """An item does not fit into an output; the message names its key and the value's type."""
 
 
 class HostsInvalid(ConsumerError):
     """The file of ``--hosts`` cannot be used; the message names the line."""
+
+    exit_code = 2
+
+
+class OutputInvalid(ConsumerError):
+    """What ``--output`` names is no output, or needs a package that is not installed."""
 
     exit_code = 2
 

@@ -1,19 +1,19 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.intake import Intake
-from crawl_consumer.jsonlines import JsonLinesSink
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
 from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
+from crawl_consumer.sinks.choosing import Surroundings, sink_for
+from crawl_consumer.sinks.several import SeveralSinks
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.suspects import Company
 from crawl_consumer.worker import Worker
@@ -39,7 +39,8 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
         broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
-        sink = await stack.enter_async_context(_sink(settings.output, consumer))
+        around = Surroundings(broker, redis, consumer.replace("/", "_").replace(":", "-"), settings.rotation)
+        sink = await stack.enter_async_context(_sink(settings.outputs, around))
         slots, places, company = RedisSlots(redis), asyncio.Semaphore(settings.concurrency), Company()
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
@@ -94,10 +95,6 @@ def _stories(settings: ConsumerSettings, topology: Topology) -> int:
     return settings.concurrency * (STORIES_PER_PLACE if polite else 1)
 
 
-def _sink(output: str | None, consumer: str) -> Sink:
-    """A file, one file for this consumer in a folder, standard output, or nothing."""
-    if output is None:
-        return NullSink()
-    if output == "-" or output.endswith(".jsonl"):
-        return JsonLinesSink(output)
-    return JsonLinesSink(Path(output) / f"{consumer.replace('/', '_').replace(':', '-')}.jsonl")
+def _sink(outputs: Sequence[str], around: Surroundings) -> Sink:
+    sinks = [sink_for(output, around) for output in outputs]
+    return (sinks[0] if len(sinks) == 1 else SeveralSinks(sinks)) if sinks else NullSink()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from crawl_consumer.sinks.series import Rotation
+
 #: Deliveries worked on at once by one process: enough to keep one core busy with pages of a few milliseconds.
 DEFAULT_CONCURRENCY = 32
 #: After the first signal, what is in flight may take this long; the rest returns to the broker.
@@ -17,7 +19,8 @@ class ConsumerSettings:
         queues: the matched work queues, at least one.
         concurrency: deliveries worked on at once.
         spider: ``module:Class``, or None for the default spider.
-        output: where items go: a file ending in ``.jsonl``, a folder, ``-`` for standard output, or None.
+        outputs: where items go; see :func:`crawl_consumer.sinks.choosing.sink_for`.
+        rotation: when outputs begin a new file.
         until_done: stop when every crawl served here is complete.
         shutdown_s: seconds that work in flight may take after the first signal.
         hosts: addresses of names that DNS is not asked for.
@@ -26,7 +29,8 @@ class ConsumerSettings:
     queues: tuple[str, ...]
     concurrency: int = DEFAULT_CONCURRENCY
     spider: str | None = None
-    output: str | None = None
+    outputs: tuple[str, ...] = ()
+    rotation: Rotation = field(default_factory=Rotation)
     until_done: bool = False
     shutdown_s: float = DEFAULT_SHUTDOWN_S
     hosts: Mapping[str, str] = field(default_factory=dict)

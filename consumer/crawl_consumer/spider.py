@@ -60,33 +60,68 @@ class Spider:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """An item: its fields, and the class that it was an instance of (None: a plain mapping)."""
+
+    fields: Mapping[str, object]
+    model: type | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What a spider made of a page.
 
     Attributes:
-        items: records, each a mapping of its keys.
+        items: in the order in which they were yielded.
         follows: distinct canonical URLs, in the order in which they were yielded.
         rejected: references that are no URL to crawl, counted by reason.
     """
 
-    items: tuple[Mapping[str, object], ...] = ()
+    items: tuple[Made, ...] = ()
     follows: tuple[str, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is kept of a page unless a spider says otherwise; the class names the table in databases.
+
+    Attributes:
+        url: canonical.
+        status: the HTTP status.
+        content_type: the media type.
+        title: white space collapsed.
+        depth: links away from its seed.
+        parent: the page that it was found on.
+        time: of the fetch, ISO 8601 in UTC.
+        bytes: of its body.
+        links: distinct ones.
+    """
+
+    url: str
+    status: int
+    content_type: str
+    title: str | None
+    depth: int
+    parent: str | None
+    time: str
+    bytes: int
+    links: int
+
+
 def _record_and_links(page: Page) -> Iterator[Item | Follow]:
     found = page.links()
-    yield {
-        "url": page.url,
-        "status": page.status,
-        "content_type": page.content_type,
-        "title": page.title,
-        "depth": page.depth,
-        "parent": page.parent,
-        "time": datetime.fromtimestamp(page.fetched_at, UTC).isoformat(timespec="milliseconds"),
-        "bytes": page.size_bytes,
-        "links": len(found),
-    }
+    yield Pages(
+        page.url,
+        page.status,
+        page.content_type,
+        page.title,
+        page.depth,
+        page.parent,
+        datetime.fromtimestamp(page.fetched_at, UTC).isoformat(timespec="milliseconds"),
+        page.size_bytes,
+        len(found),
+    )
     for url in found:
         yield Follow(url)
 
@@ -97,7 +132,7 @@ async def run(spider: Spider, page: Page) -> Parsed:
     Raises:
         SpiderRaised: its code did, or it yielded something that is neither an item nor a follow.
     """
-    items: list[Mapping[str, object]] = []
+    items: list[Made] = []
     follows: dict[str, None] = {}
 
     def take(thing: object) -> None:
@@ -107,7 +142,7 @@ async def run(spider: Spider, page: Page) -> Parsed:
             except UrlInvalid:  # the page counted it
                 return
         else:
-            items.append(_record(thing))
+            items.append(_made(thing))
 
     try:
         result: Any = spider.parse(page)
@@ -163,13 +198,13 @@ def _spiders_of(module_name: str) -> dict[str, type[Spider]]:
     return {key: value for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, Spider)}
 
 
-def _record(thing: object) -> Mapping[str, object]:
+def _made(thing: object) -> Made:
     if isinstance(thing, Mapping):
-        return thing
+        return Made(thing)
     if isinstance(thing, BaseModel):
-        return thing.model_dump()
+        return Made(thing.model_dump(), type(thing))
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+        return Made({f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}, type(thing))
     raise TypeError(
         f"it yielded {thing!r:.60}; yield page.follow(url), a dict, a pydantic model or a dataclass instance"
     )

@@ -81,6 +81,7 @@ def test_the_spider_works(commands, site):
     (command,) = [block for block in blocks("sh") if "titles:Titles" in block]
     commands.run(*command.replace("'", "").split(), "--until-done")
     lines = [yaml.safe_load(line) for line in (commands.folder / "titles.jsonl").read_text().splitlines()]
+    assert len({line.pop("_key") for line in lines}) == len(lines)
     assert {"url": site.url, "title": "A small site to crawl"} in lines
     assert len(lines) == 7
 
@@ -93,6 +94,7 @@ def test_the_example_spider_works(commands, site):
         "crawl-consumer", "--queue", "docs.*", "--spider", "headings:Headings", "--output", "h.jsonl", "--until-done"
     )
     lines = [yaml.safe_load(line) for line in (commands.folder / "h.jsonl").read_text().splitlines()]
+    assert all(line.pop("_key") for line in lines)
     assert {"url": site.url, "level": 1, "text": "A small site to crawl"} in lines
 
 

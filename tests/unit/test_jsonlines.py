@@ -15,19 +15,25 @@ import pytest
 from pydantic import BaseModel
 
 from crawl_consumer.errors import ItemInvalid, OutputFailed
-from crawl_consumer.jsonlines import JsonLinesSink
-from crawl_consumer.sink import NullSink
+from crawl_consumer.sink import NullSink, Record
+from crawl_consumer.sinks.jsonlines import JsonLinesSink
+
+
+def item(fields):
+    return Record("3f.-12", 0, fields)
 
 
 def written(path):
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert all(record.pop("_key") for record in records)
+    return records
 
 
 def write_all(path, *records):
     async def main():
         async with JsonLinesSink(path) as sink:
             for record in records:
-                sink.write(record)
+                sink.write(item(record))
             await sink.flush()
 
     asyncio.run(main())
@@ -38,14 +44,16 @@ def test_what_was_flushed_is_in_the_file(tmp_path):
 
     async def main():
         async with JsonLinesSink(path) as sink:
-            sink.write({"title": "größer", "n": 1})
-            sink.write({"n": 2})
+            sink.write(item({"title": "größer", "n": 1}))
+            sink.write(item({"n": 2}))
             assert path.read_bytes() == b""
             await sink.flush()
-            assert path.read_bytes() == '{"title":"größer","n":1}\n{"n":2}\n'.encode()
+            first, second = path.read_bytes().decode().splitlines(keepends=True)
+            assert first == '{"title":"größer","n":1,"_key":"3f.-12.0"}\n'
+            assert second == '{"n":2,"_key":"3f.-12.0"}\n'
             await sink.flush()
-            sink.write({"n": 3})
-        assert path.read_bytes().endswith(b'{"n":3}\n')
+            sink.write(item({"n": 3}))
+        assert path.read_bytes().endswith(b'{"n":3,"_key":"3f.-12.0"}\n')
 
     asyncio.run(main())
 
@@ -86,8 +94,8 @@ def test_a_value_that_json_cannot_hold_is_named_by_its_key(tmp_path, value):
     async def main():
         async with JsonLinesSink(path) as sink:
             with pytest.raises(ItemInvalid, match="'bad'"):
-                sink.write({"good": 1, "bad": value})
-            sink.write({"good": 2})
+                sink.write(item({"good": 1, "bad": value}))
+            sink.write(item({"good": 2}))
 
     asyncio.run(main())
     assert written(path) == [{"good": 2}]
@@ -102,29 +110,29 @@ def test_a_line_that_a_crash_has_torn_is_closed(tmp_path):
             assert path.read_bytes().endswith(b"tor\n")
             with path.open("ab") as other:
                 other.write(b'{"torn too')
-            sink.write({"n": 3})
+            sink.write(item({"n": 3}))
 
     asyncio.run(main())
-    assert path.read_bytes() == b'{"n": 1}\n{"n": 2, "tor\n{"torn too\n{"n":3}\n'
+    assert path.read_bytes() == b'{"n": 1}\n{"n": 2, "tor\n{"torn too\n{"n":3,"_key":"3f.-12.0"}\n'
 
 
 def test_standard_output_is_dash(capfd):
     write_all("-", {"n": 1}, {"n": 2})
     print("still open")
-    assert capfd.readouterr().out == '{"n":1}\n{"n":2}\nstill open\n'
+    assert capfd.readouterr().out == '{"n":1,"_key":"3f.-12.0"}\n{"n":2,"_key":"3f.-12.0"}\nstill open\n'
 
 
 def test_a_full_disk_fails_every_waiter_and_all_that_follow():
     async def main():
         async with JsonLinesSink("/dev/full") as sink:
             for n in range(3):
-                sink.write({"n": n})
+                sink.write(item({"n": n}))
             failures = await asyncio.gather(*(sink.flush() for _ in range(3)), return_exceptions=True)
             assert [type(failure) for failure in failures] == [OutputFailed] * 3
             assert "No space left" in str(failures[0])
             assert failures[0].exit_code == 12
             with pytest.raises(OutputFailed, match="No space left"):
-                sink.write({"n": 4})
+                sink.write(item({"n": 4}))
             with pytest.raises(OutputFailed, match="No space left"):
                 await sink.flush()
             assert "No space left" in repr(sink)
@@ -135,7 +143,7 @@ def test_a_full_disk_fails_every_waiter_and_all_that_follow():
 def test_closing_reports_what_could_not_be_kept():
     async def main():
         async with JsonLinesSink("/dev/full") as sink:
-            sink.write({"n": 1})
+            sink.write(item({"n": 1}))
 
     with pytest.raises(OutputFailed, match="No space left"):
         asyncio.run(main())
@@ -187,12 +195,12 @@ async def _waiting(*tasks):
 
 def test_what_is_written_during_a_sync_shares_the_next_one(tmp_path):
     async def story(sink, disk):
-        sink.write({"n": 0})
+        sink.write(item({"n": 0}))
         first = asyncio.create_task(sink.flush())
         await _waiting(first)
         others = []
         for n in range(1, 5):
-            sink.write({"n": n})
+            sink.write(item({"n": n}))
             others.append(asyncio.create_task(sink.flush()))
         await _waiting(first, *others)
         disk.go.release()
@@ -207,7 +215,7 @@ def test_what_is_written_during_a_sync_shares_the_next_one(tmp_path):
 
 def test_a_flush_with_nothing_new_waits_for_the_sync_that_runs(tmp_path):
     async def story(sink, disk):
-        sink.write({"n": 0})
+        sink.write(item({"n": 0}))
         flushes = [asyncio.create_task(sink.flush())]
         await _waiting(*flushes)
         flushes.append(asyncio.create_task(sink.flush()))
@@ -221,11 +229,11 @@ def test_a_flush_with_nothing_new_waits_for_the_sync_that_runs(tmp_path):
 
 def test_a_cancelled_flush_leaves_the_others_be(tmp_path):
     async def story(sink, disk):
-        sink.write({"n": 0})
+        sink.write(item({"n": 0}))
         impatient, patient = asyncio.create_task(sink.flush()), asyncio.create_task(sink.flush())
         await _waiting(impatient, patient)
         impatient.cancel()
-        sink.write({"n": 1})
+        sink.write(item({"n": 1}))
         later = asyncio.create_task(sink.flush())
         await _waiting(patient, later)
         disk.go.release(2)
@@ -238,10 +246,10 @@ def test_a_cancelled_flush_leaves_the_others_be(tmp_path):
 
 def test_a_failed_sync_fails_the_group_behind_it_too(tmp_path):
     async def story(sink, disk):
-        sink.write({"n": 0})
+        sink.write(item({"n": 0}))
         first = asyncio.create_task(sink.flush())
         await _waiting(first)
-        sink.write({"n": 1})
+        sink.write(item({"n": 1}))
         second = asyncio.create_task(sink.flush())
         await _waiting(first, second)
         disk.error = OSError(5, "Input/output error")
@@ -255,13 +263,14 @@ def test_a_failed_sync_fails_the_group_behind_it_too(tmp_path):
 
 _WRITER = """
 import asyncio, resource, sys
-from crawl_consumer.jsonlines import JsonLinesSink
+from crawl_consumer.sink import Record
+from crawl_consumer.sinks.jsonlines import JsonLinesSink
 path, name, count, size, limit = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 async def main():
     async with JsonLinesSink(path) as sink:
         for n in range(count):
-            sink.write({"by": name, "n": n, "filling": "x" * size})
+            sink.write(Record(name, n, {"by": name, "n": n, "filling": "x" * size}))
             await sink.flush()
             print(n, flush=True)
 asyncio.run(main())
@@ -309,7 +318,7 @@ def test_what_was_reported_as_flushed_survives_kill_9(tmp_path):
 def test_no_output_keeps_nothing():
     async def main():
         async with NullSink() as sink:
-            sink.write({"n": object()})
+            sink.write(item({"n": object()}))
             await sink.flush()
 
     asyncio.run(main())

@@ -249,7 +249,7 @@ def test_an_item_that_cannot_be_written_costs_its_page_only():
 
 class JsonSink(Kept):
     def write(self, record):
-        raise ItemInvalid(f"cannot write {next(iter(record))}")
+        raise ItemInvalid(f"cannot write {next(iter(record.fields))}")
 
 
 def test_a_defect_of_ours_costs_its_page_only():

@@ -19,6 +19,7 @@ from crawl_consumer.cli.consumer_options import (
     ProcessesOption,
     QueueOption,
     QuietOption,
+    RotateOption,
     ShutdownOption,
     SpiderOption,
     SupervisedOption,
@@ -28,6 +29,7 @@ from crawl_consumer.intake import matching_queues
 from crawl_consumer.opening import PROGRAM, ledger_names, opened
 from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, DEFAULT_SHUTDOWN_S, ConsumerSettings
+from crawl_consumer.sinks.series import Rotation, read_rotation
 from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
 from crawl_consumer.tally import Tally
 from crawl_consumer.worker import Worker
@@ -53,7 +55,8 @@ def consume(
     concurrency: ConcurrencyOption = DEFAULT_CONCURRENCY,
     processes: ProcessesOption = 1,
     spider: SpiderOption = None,
-    output: OutputOption = None,
+    output: OutputOption = [],  # noqa: B006 - typer makes a list of its own
+    rotate: RotateOption = None,
     until_done: UntilDoneOption = False,
     shutdown: ShutdownOption = DEFAULT_SHUTDOWN_S,
     hosts: HostsOption = None,
@@ -70,7 +73,7 @@ def consume(
 
     Exit codes: 0 done or stopped, 4 and 5 RabbitMQ, 6 and 7 Redis, 9 no such queue, 12 output, 13 spider.
     """
-    if processes > 1 and output == "-":
+    if processes > 1 and "-" in output:
         raise typer.BadParameter("several processes cannot share standard output: name a .jsonl file or a folder")
     log_level = logging.WARNING if quiet or supervised else logging.INFO
     loaded = load_or_exit(PROGRAM, topology, debug=debug, log_level=log_level)
@@ -80,7 +83,8 @@ def consume(
             queues=matching_queues(queue, tuple(loaded.topology.queues)),
             concurrency=concurrency,
             spider=spider,
-            output=output,
+            outputs=tuple(output),
+            rotation=read_rotation(rotate) if rotate else Rotation(),
             until_done=until_done,
             shutdown_s=shutdown,
             hosts=read_hosts(hosts) if hosts else {},
@@ -89,7 +93,7 @@ def consume(
             return await _supervise(settings, loaded.topology, processes, quiet=quiet)
         tally = await _work(settings, loaded.topology, quiet=quiet or supervised, supervised=supervised)
         if as_json:
-            print(json.dumps(asdict(tally)), file=sys.stderr if output == "-" else sys.stdout)
+            print(json.dumps(asdict(tally)), file=sys.stderr if "-" in output else sys.stdout)
         return ExitCode.DONE
 
     run(PROGRAM, main, debug=debug, log_level=log_level)

@@ -21,12 +21,21 @@ SpiderOption = Annotated[
     typer.Option(metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False),
 ]
 OutputOption = Annotated[
-    str | None,
+    list[str],
     typer.Option(
         "--output",
         "-o",
-        metavar="PATH",
-        help="Items as JSON lines: a .jsonl file, a folder (one file a process), or -.",
+        metavar="WHERE",
+        help="Where items go: a .jsonl or .csv file (.gz, .zst), a folder, -, sqlite:///items.db and other databases,"
+        " exchange:NAME, redis:KEY; pages.warc.gz for the pages themselves. Repeatable.",
+        show_default=False,
+    ),
+]
+RotateOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE|TIME",
+        help="Begin a new .csv, .gz, .zst or .warc file when one is this large or old: 100MB, 1h.",
         show_default=False,
     ),
 ]

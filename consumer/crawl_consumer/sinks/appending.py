@@ -14,7 +14,8 @@ from pathlib import Path
 #: Stands for standard output.
 STDOUT = "-"
 
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+#: Make a file's bytes durable.
+sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class AppendedFile:
@@ -38,7 +39,7 @@ class AppendedFile:
         if self._shared:
             with self._locked():
                 self._write_whole(b"")
-            _sync_folder(Path(path).parent)
+            sync_folder(Path(path).parent)
 
     def append(self, group: bytes) -> None:
         """Add whole lines and sync them.
@@ -50,9 +51,9 @@ class AppendedFile:
             with self._locked():
                 self._write_whole(group)
         else:
-            _write_all(self._fd, group)
+            write_all(self._fd, group)
         if self._is_plain():
-            _sync(self._fd)
+            sync(self._fd)
 
     def close(self) -> None:
         """Close it; standard output itself stays open."""
@@ -63,7 +64,7 @@ class AppendedFile:
         if end and os.pread(self._fd, 1, end - 1) != b"\n":
             group = b"\n" + group
         try:
-            _write_all(self._fd, group)
+            write_all(self._fd, group)
         except OSError:
             os.ftruncate(self._fd, end)
             raise
@@ -87,14 +88,15 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte, however many calls it takes. Raises OSError when some of them may be written."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
-def _sync_folder(folder: Path) -> None:
-    """A new file's name is durable only with its folder."""
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: a new file's bytes alone are not enough."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
