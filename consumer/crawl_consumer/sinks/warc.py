@@ -25,6 +25,14 @@ from crawl_consumer.sinks.threads import OwnThread
 _OF_THE_TRANSFER = frozenset({"content-encoding", "transfer-encoding", "content-length", "connection"})
 
 
+class _InMemory(BufferWARCWriter):
+    """Encodes records that are small enough to be in memory already."""
+
+    @staticmethod
+    def _create_temp_file() -> BytesIO:
+        return BytesIO()
+
+
 class WarcSink:
     """Writes every response to a WARC file of this process' own; see :class:`crawl_consumer.sink.Sink`.
 
@@ -81,7 +89,7 @@ class WarcSink:
             await self._thread.run(lambda: self._series.append(b"".join(map(self._record, responses))))
 
     def _record(self, response: Response) -> bytes:
-        writer = BufferWARCWriter(gzip=self._gzip, warc_version="WARC/1.1")
+        writer = _InMemory(gzip=self._gzip, warc_version="WARC/1.1")
         kept = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_TRANSFER]
         fields = [*kept, ("content-length", str(len(response.body)))]
         headers = StatusAndHeaders(f"{response.status} {response.reason}".strip(), fields, protocol="HTTP/1.1")
@@ -96,7 +104,7 @@ class WarcSink:
         return bytes(writer.get_contents())
 
     def _warcinfo(self) -> bytes:
-        writer = BufferWARCWriter(gzip=self._gzip, warc_version="WARC/1.1")
+        writer = _InMemory(gzip=self._gzip, warc_version="WARC/1.1")
         info = {"software": self._software, "format": "WARC File Format 1.1"}
         writer.write_record(writer.create_warcinfo_record("", info))
         return bytes(writer.get_contents())

@@ -59,7 +59,10 @@ async def _no_room(world: World, room_kb: int) -> None:
     if world.output.is_mount():
         await _make_room(world, room_kb)
         return
-    world.consumers.more_options = ("--output", _FULL)
+    full = world.folder / "full.jsonl"  # a name that ends otherwise would be a folder's
+    if not full.is_symlink():
+        full.symlink_to(_FULL)
+    world.consumers.more_options = ("--output", str(full))
     for life in world.consumers.alive:
         life.process.terminate()
 
