@@ -28,6 +28,9 @@ _OF_THE_TRANSFER = frozenset({"content-encoding", "transfer-encoding", "content-
 class _InMemory(BufferWARCWriter):
     """Encodes records that are small enough to be in memory already."""
 
+    def __init__(self, *, gzip: bool) -> None:
+        BufferWARCWriter.__init__(self, gzip=gzip, warc_version="WARC/1.1")
+
     @staticmethod
     def _create_temp_file() -> BytesIO:
         return BytesIO()
@@ -89,7 +92,7 @@ class WarcSink:
             await self._thread.run(lambda: self._series.append(b"".join(map(self._record, responses))))
 
     def _record(self, response: Response) -> bytes:
-        writer = _InMemory(gzip=self._gzip, warc_version="WARC/1.1")
+        writer: BufferWARCWriter = _InMemory(gzip=self._gzip)
         kept = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_TRANSFER]
         fields = [*kept, ("content-length", str(len(response.body)))]
         headers = StatusAndHeaders(f"{response.status} {response.reason}".strip(), fields, protocol="HTTP/1.1")
@@ -104,7 +107,7 @@ class WarcSink:
         return bytes(writer.get_contents())
 
     def _warcinfo(self) -> bytes:
-        writer = _InMemory(gzip=self._gzip, warc_version="WARC/1.1")
+        writer: BufferWARCWriter = _InMemory(gzip=self._gzip)
         info = {"software": self._software, "format": "WARC File Format 1.1"}
         writer.write_record(writer.create_warcinfo_record("", info))
         return bytes(writer.get_contents())
