@@ -17,13 +17,14 @@ from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, spider_raised
+from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, quarantined, spider_raised
 from crawl_consumer.page import Page
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
 from crawl_consumer.settling import Settler
 from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider, run
+from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
 from crawl_consumer.tally import HostsInWindow, Tally
 from crawl_consumer.turn import Turn
 from crawl_dedup import CrawlError, Fingerprint, Ledger, UrlInvalid, host, join
@@ -51,6 +52,7 @@ class Tools:
     sink: Sink
     robots: Robots = field(default_factory=NoRobots)
     gate: Gate = field(default_factory=OpenGate)
+    company: Company = field(default_factory=Company)
     tally: Tally = field(default_factory=Tally)
 
 
@@ -71,7 +73,7 @@ class Crawl:
         spec: its section of exchanges.yaml.
         ledger: its memory.
         admission: its door.
-        tools: broker, fetcher, spider, sink, robots.txt and the gate of politeness.
+        tools: broker, fetcher, spider, sink, robots.txt, the gate of politeness, and who else fetches here.
     """
 
     def __init__(self, name: str, spec: CrawlSpec, *, ledger: Ledger, admission: Admission, tools: Tools) -> None:
@@ -84,6 +86,7 @@ class Crawl:
         self._scope = Scope(spec.scope)
         self._tools = tools
         self._settler = Settler(ledger, admission, tools.broker, tools.tally)
+        self._trials = Trials(ledger, tools.company)
         self._hosts = HostsInWindow(self.tally)
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
 
@@ -124,10 +127,15 @@ class Crawl:
                     await self._story(delivery, message, url)
             case _ if message.expired():
                 await self._settler.settle(delivery, message, Work(url, ""), Finish("expired"))
+            case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
+                log.error("%s is given up: %d consumers died over it", message.url, begun.trials + 1)
+                await self._settler.settle(delivery, message, Work(url, ""), quarantined(begun.trials))
             case _:
-                await self._fetch_if_allowed(delivery, message, url)
+                await self._fetch_if_allowed(delivery, message, url, begun.trials)
 
-    async def _fetch_if_allowed(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
+    async def _fetch_if_allowed(
+        self, delivery: Delivery, message: UrlMessage, url: Fingerprint, trials: int | None
+    ) -> None:
         may = await self._ask_robots(message)
         if not isinstance(may, Allowed):
             await self._settler.settle(delivery, message, Work(url, ""), may)
@@ -137,7 +145,8 @@ class Crawl:
                 later = message.model_copy(update={"at_address": turn.at_address})
                 await self._settler.defer(delivery, later, turn.park_ms, release=url)
                 return
-            told = await self._fetch(message, turn)
+            async with self._trials.fetching(url, trials):
+                told = await self._fetch(message, turn)
             work = Work(url, "", told.gathered.links, told.gathered.counts)
             await self._settler.settle(delivery, message, work, told.verdict, told.status)
 

@@ -15,6 +15,7 @@ from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.spider import Spider, load_spider
+from crawl_consumer.suspects import Company
 from crawl_consumer.worker import Worker
 from crawl_dedup import LedgerName, RedisRobots, RedisSlots, Slots
 from crawl_producer import names, opening
@@ -39,7 +40,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
         redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
         broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
         sink = await stack.enter_async_context(_sink(settings.output, consumer))
-        slots, places = RedisSlots(redis), asyncio.Semaphore(settings.concurrency)
+        slots, places, company = RedisSlots(redis), asyncio.Semaphore(settings.concurrency), Company()
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
             spec = topology.crawls[name.crawl]
@@ -61,7 +62,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 robots = await stack.enter_async_context(RobotsGate(asks, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name, fetcher)
-            tools = Tools(broker, fetcher, spider, sink, robots, gate)
+            tools = Tools(broker, fetcher, spider, sink, robots, gate, company)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

@@ -21,6 +21,7 @@ protocol, broken compression
 body above the limit            ``too_large``                              done
 the spider raised               ``failed_spider``                          dead letter at once
 a defect of CrawlMQ             ``failed_defect`` at last                  retried, then dead letter
+consumers died over it          ``quarantined``                            dead letter
 its time was over before that   ``expired``                                done, not fetched
 ==============================  =========================================  ==============================
 
@@ -141,6 +142,11 @@ def spider_raised(detail: str) -> Dead:
 def defect(detail: str, *, attempt: int, retry: RetrySpec) -> Verdict:
     """Our own code failed on this page; another consumer, or a mended one, may not."""
     return _again_or_dead("defect", detail, attempt, retry, jitter=0.5)
+
+
+def quarantined(trials: int) -> Dead:
+    """What killed its consumer each time that it was tried alone; see :mod:`crawl_consumer.suspects`."""
+    return Dead("quarantined", f"quarantined: {trials} consumers died while they worked on this URL alone")
 
 
 def _again_or_dead(reason: str, detail: str, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:

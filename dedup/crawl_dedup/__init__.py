@@ -32,9 +32,10 @@ from crawl_dedup.ledger import (
     Standing,
     Verdict,
 )
-from crawl_dedup.memory_ledger import MemoryLedger, MemoryLedgerStore
+from crawl_dedup.memory_ledger import MemoryLedger
 from crawl_dedup.memory_robots import MemoryRobots, MemoryRobotsStore
 from crawl_dedup.memory_slots import MemorySlots
+from crawl_dedup.memory_store import MemoryLedgerStore
 from crawl_dedup.redis_batch import BatchedRedis
 from crawl_dedup.redis_debts import LedgerDebts, Members, count_members, read_debts
 from crawl_dedup.redis_forget import forget

@@ -51,6 +51,15 @@ local function living_holder(books, url)
   return holder, alive_ms
 end
 
+-- How often this URL was tried alone since a consumer died with it in hand, which its lease shows; nil if none did.
+local function trials_of(books, url, holder, suspect_ms)
+  local trials = redis.call('GET', books .. 'suspect:' .. url)
+  if trials then return tonumber(trials) end
+  if holder or redis.call('EXISTS', books .. 'lease:' .. url) == 0 then return nil end
+  redis.call('SET', books .. 'suspect:' .. url, 0, 'PX', suspect_ms)
+  return 0
+end
+
 -- Admit a URL that came without having been committed: somebody published it by hand, or Redis lost the commit.
 local function adopt(books, bucket, member)
   if redis.call('SADD', books .. 'adm:' .. bucket, member) == 0 then return false end
@@ -102,18 +111,31 @@ local function keep(books, parent, outcome, fields, consumer, lease_ms)
   redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', lease_ms)
 end
 
--- args: url, consumer, lease_ms
+-- args: url, consumer, lease_ms, suspect_ms
 local function begin(keys, args)
   local books, url, consumer, lease_ms = keys[1], args[1], args[2], args[3]
   local bucket, member = place(url)
   if is_done(books, bucket, member) then return {'done'} end
   local holder, alive_ms = living_holder(books, url)
   if holder and holder ~= consumer then return {'busy', math.max(alive_ms, BUSY_AT_LEAST_MS)} end
+  local trials = trials_of(books, url, holder, args[4])
   redis.call('SET', books .. 'lease:' .. url, consumer, 'PX', lease_ms)
   local outbox = redis.call('HGETALL', books .. 'out:' .. url)
   if #outbox > 0 then return {'publish', outbox} end
   adopt(books, bucket, member)
-  return {'go'}
+  return {'go', trials}
+end
+
+-- args: url, number, suspect_ms. The number comes from the caller, so that a repeated call counts once.
+local function trial(keys, args)
+  redis.call('SET', keys[1] .. 'suspect:' .. args[1], args[2], 'PX', args[3])
+  return {'noted'}
+end
+
+-- args: url
+local function cleared(keys, args)
+  redis.call('DEL', keys[1] .. 'suspect:' .. args[1])
+  return {'cleared'}
 end
 
 -- args: parent, consumer, lease_ms, outcome, max_admitted, how many counts, (name, by) …, (child, message) …
@@ -193,6 +215,7 @@ local function reopen(keys, args)
   end
   if outcome == '' or redis.call('GET', again) == letter then return {'ended'} end
   redis.call('SET', again, letter, 'PX', args[4])
+  redis.call('DEL', books .. 'suspect:' .. url)
   redis.call('SREM', books .. 'don:' .. bucket, member)
   redis.call('SADD', books .. 'adm:' .. bucket, member)
   count(books, 'open', 1)
@@ -290,6 +313,8 @@ redis.register_function{function_name = 'ledger1_commit', callback = commit}
 redis.register_function{function_name = 'ledger1_finish', callback = finish, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_confirmed', callback = confirmed, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_release', callback = release, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ledger1_trial', callback = trial}
+redis.register_function{function_name = 'ledger1_cleared', callback = cleared, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_reopen', callback = reopen}
 redis.register_function{function_name = 'ledger1_give_up', callback = give_up, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_orphans', callback = orphans}

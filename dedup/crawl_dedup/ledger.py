@@ -66,11 +66,20 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The answer of :meth:`Ledger.begin`; ``outbox`` is set only for PUBLISH, ``wait_ms`` only for BUSY."""
+    """The answer of :meth:`Ledger.begin`.
+
+    Attributes:
+        verdict: what to do.
+        outbox: set only for PUBLISH.
+        wait_ms: set only for BUSY.
+        trials: set only for GO, and only if a consumer died while it had this URL in hand: how many
+            :meth:`Ledger.trial` calls have not been followed by :meth:`Ledger.cleared`. None: no suspicion.
+    """
 
     verdict: Verdict
     outbox: Outbox | None = None
     wait_ms: int = 0
+    trials: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,12 @@ class Ledger(Protocol):
     async def release(self, url: Fingerprint) -> None:
         """Drop my lease without an end: the URL was parked, is retried later, or goes back to the broker."""
 
+    async def trial(self, url: Fingerprint, number: int) -> None:
+        """Note that a URL that a consumer died over is tried alone, for the ``number``-th time."""
+
+    async def cleared(self, url: Fingerprint) -> None:
+        """Take back the suspicion: the consumer has survived this URL."""
+
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """Take a done URL back, done → admitted, because its dead letter is about to be published again.
 
@@ -223,3 +238,6 @@ LEASE_TTL_S = 600.0
 #: How long it is remembered which letter has reopened a URL: a killed replay that is repeated later than this may
 #: fetch what it had replayed once more. Costs about 150 bytes of Redis for each replayed letter meanwhile.
 REOPENED_TTL_S = 7 * 86_400.0
+#: How long a URL stays suspect after a consumer died over it, unless it is tried again before. Longer than a URL waits
+#: for its host in most crawls; if it waits longer, it is tried beside others once more.
+SUSPECT_TTL_S = 86_400.0

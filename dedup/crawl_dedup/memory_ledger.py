@@ -1,17 +1,14 @@
 """The ledger in dictionaries: the same promise for tests, and for small crawls within one process."""
 
-import secrets
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Self
 
-from crawl_dedup.fingerprint import KEY_BYTES, Fingerprinter, is_synthetic
+from crawl_dedup.fingerprint import is_synthetic
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
     LEASE_TTL_S,
     REOPENED_TTL_S,
+    SUSPECT_TTL_S,
     Begun,
     Commit,
     Committed,
@@ -23,86 +20,13 @@ from crawl_dedup.ledger import (
     Standing,
     Verdict,
 )
+from crawl_dedup.memory_store import Books, KeptOutbox, Lease, MemoryLedgerStore
 from crawl_dedup.pulse import Pulse
 
 #: As in ledger.lua, in seconds; the reasons stand there.
 ORPHAN_AFTER_S = 10.0
 _SWEEP_LEASE_S = 60.0
 _BUSY_AT_LEAST_MS = 250
-
-
-@dataclass(slots=True)
-class _KeptOutbox:
-    outcome: str
-    messages: dict[Fingerprint, EncodedMessage]
-    committed_s: float
-
-    def of(self, parent: Fingerprint) -> Outbox:
-        return Outbox(parent, self.outcome, tuple(self.messages.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Lease:
-    holder: str
-    until_s: float
-
-
-@dataclass(slots=True)
-class _Books:
-    """One ledger's state; outboxes are in the order of their commits."""
-
-    admitted: set[Fingerprint] = field(default_factory=set)
-    done: set[Fingerprint] = field(default_factory=set)
-    outboxes: dict[Fingerprint, _KeptOutbox] = field(default_factory=dict)
-    leases: dict[Fingerprint, _Lease] = field(default_factory=dict)
-    alive_until_s: dict[str, float] = field(default_factory=dict)
-    reopened: dict[Fingerprint, tuple[str, float]] = field(default_factory=dict)  #: by which letter, until when
-    counts: Counter[str] = field(default_factory=Counter)
-    admitted_ever: int = 0
-
-    def adopt(self, url: Fingerprint) -> bool:
-        if url in self.admitted:
-            return False
-        self.admitted.add(url)
-        self.admitted_ever += 1
-        self.counts["adopted"] += 1
-        return True
-
-    def end(self, url: Fingerprint, outcome: str) -> None:
-        self.leases.pop(url, None)
-        if not is_synthetic(url):
-            self.admitted.discard(url)
-            self.done.add(url)
-            self.counts[f"outcome:{outcome}"] += 1
-
-
-class MemoryLedgerStore:
-    """What several memory ledgers share, as several Redis ledgers share a Redis.
-
-    Args:
-        clock: seconds that never run backwards.
-        hash_key: the fingerprints' secret; None: a random one.
-    """
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, hash_key: bytes | None = None) -> None:
-        self.clock = clock
-        self.fingerprint = Fingerprinter(hash_key or secrets.token_bytes(KEY_BYTES), bucket_bits=0)
-        self._books: dict[LedgerName, _Books] = {}
-
-    def __repr__(self) -> str:
-        return f"<MemoryLedgerStore ledgers={[str(name) for name in self._books]}>"
-
-    def books(self, name: LedgerName) -> _Books:
-        """One ledger's state, made when it is first asked for."""
-        return self._books.setdefault(name, _Books())
-
-    def names(self) -> list[LedgerName]:
-        """Every ledger that was opened, in alphabetical order."""
-        return sorted(self._books, key=str)
-
-    def forget(self, name: LedgerName) -> None:
-        """Drop all that is known of this ledger."""
-        self._books.pop(name, None)
 
 
 class MemoryLedger:
@@ -132,7 +56,7 @@ class MemoryLedger:
         return self._name
 
     @property
-    def _books(self) -> _Books:
+    def _books(self) -> Books:
         return self._store.books(self._name)
 
     async def __aenter__(self) -> Self:
@@ -150,11 +74,24 @@ class MemoryLedger:
         holder, alive_s = self._living_holder(url)
         if holder and holder != self._consumer:
             return Begun(Verdict.BUSY, wait_ms=max(round(alive_s * 1000), _BUSY_AT_LEAST_MS))
+        trials = self._trials(url, holder)
         self._lease(url)
         if kept := books.outboxes.get(url):
             return Begun(Verdict.PUBLISH, outbox=kept.of(url))
         books.adopt(url)
-        return Begun(Verdict.GO)
+        return Begun(Verdict.GO, trials=trials)
+
+    def _trials(self, url: Fingerprint, holder: str) -> int | None:
+        """How often this URL was tried alone since a consumer died with it in hand, which its lease shows."""
+        books, now_s = self._books, self._store.clock()
+        trials, until_s = books.suspects.get(url, (0, 0.0))
+        if now_s < until_s:
+            return trials
+        lease = books.leases.get(url)
+        if holder or lease is None or lease.until_s <= now_s:
+            return None
+        books.suspects[url] = (0, now_s + SUSPECT_TTL_S)
+        return 0
 
     async def commit(self, commit: Commit) -> Committed:
         """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
@@ -173,7 +110,7 @@ class MemoryLedger:
         if not new:
             books.end(parent, commit.outcome)
             return Committed(None, duplicate=duplicate, over_limit=over)
-        books.outboxes[parent] = kept = _KeptOutbox(commit.outcome, new, self._store.clock())
+        books.outboxes[parent] = kept = KeptOutbox(commit.outcome, new, self._store.clock())
         self._lease(parent)
         return Committed(kept.of(parent), admitted=len(new), duplicate=duplicate, over_limit=over)
 
@@ -210,6 +147,14 @@ class MemoryLedger:
         if lease and lease.holder == self._consumer:
             del self._books.leases[url]
 
+    async def trial(self, url: Fingerprint, number: int) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.trial`."""
+        self._books.suspects[url] = (number, self._store.clock() + SUSPECT_TTL_S)
+
+    async def cleared(self, url: Fingerprint) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.cleared`."""
+        self._books.suspects.pop(url, None)
+
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
         books, mine = self._books, (letter, self._store.clock() + REOPENED_TTL_S)
@@ -220,6 +165,7 @@ class MemoryLedger:
         if not outcome or self._reopened_by(url) == letter:
             return False
         books.reopened[url] = mine
+        books.suspects.pop(url, None)
         books.done.remove(url)
         books.admitted.add(url)
         books.counts[f"outcome:{outcome}"] -= 1
@@ -276,7 +222,7 @@ class MemoryLedger:
         return letter if self._store.clock() < until_s else None
 
     def _lease(self, url: Fingerprint, for_s: float = LEASE_TTL_S) -> None:
-        self._books.leases[url] = _Lease(self._consumer, self._store.clock() + for_s)
+        self._books.leases[url] = Lease(self._consumer, self._store.clock() + for_s)
 
     def _living_holder(self, url: Fingerprint) -> tuple[str, float]:
         """Whose living lease lies on this URL, and for how many seconds he lives at least; or nobody's."""

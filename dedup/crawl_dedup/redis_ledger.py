@@ -10,6 +10,7 @@ from crawl_dedup.ledger import (
     ALIVE_TTL_S,
     LEASE_TTL_S,
     REOPENED_TTL_S,
+    SUSPECT_TTL_S,
     Begun,
     Commit,
     Committed,
@@ -26,6 +27,7 @@ from crawl_dedup.redis_batch import BatchedRedis
 _ALIVE_MS = int(ALIVE_TTL_S * 1000)
 _LEASE_MS = int(LEASE_TTL_S * 1000)
 _REOPENED_MS = int(REOPENED_TTL_S * 1000)
+_SUSPECT_MS = int(SUSPECT_TTL_S * 1000)
 #: Keys that one SCAN step looks at: about a millisecond of Redis' time.
 _SCAN_COUNT = 5000
 
@@ -101,10 +103,11 @@ class RedisLedger:
 
     async def begin(self, url: Fingerprint) -> Begun:
         """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
-        answer = await self._redis.call("FCALL", "ledger1_begin", 1, self._books, url, self._consumer, _LEASE_MS)
+        words = (self._books, url, self._consumer, _LEASE_MS, _SUSPECT_MS)
+        answer = await self._redis.call("FCALL", "ledger1_begin", 1, *words)
         match answer[0]:
             case b"go":
-                return _GO
+                return _GO if len(answer) == 1 else Begun(Verdict.GO, trials=answer[1])
             case b"done":
                 return _DONE
             case b"busy":
@@ -145,6 +148,14 @@ class RedisLedger:
     async def release(self, url: Fingerprint) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
         await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer)
+
+    async def trial(self, url: Fingerprint, number: int) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.trial`."""
+        await self._redis.call("FCALL", "ledger1_trial", 1, self._books, url, number, _SUSPECT_MS)
+
+    async def cleared(self, url: Fingerprint) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.cleared`."""
+        await self._redis.call("FCALL", "ledger1_cleared", 1, self._books, url)
 
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""

@@ -14,6 +14,7 @@ the whole ledger on one node, where one function may change all of it
 ``lease:<fingerprint>``   string     the consumer that works on this URL
 ``alive:<consumer>``      string     exists while the consumer lives
 ``again:<fingerprint>``   string     the dead letter that this URL was last reopened for
+``suspect:<fingerprint>`` string     how often it was tried alone since a consumer died with it in hand
 ========================  =========  =====================================================================
 
 What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from crawl_dedup import ALIVE_TTL_S, LEASE_TTL_S, Commit, Ledger, LedgerName, Outbox, Progress, Standing, Verdict
-from crawl_dedup.ledger import REOPENED_TTL_S
+from crawl_dedup.ledger import REOPENED_TTL_S, SUSPECT_TTL_S
 from ledger_worlds import NAME, memory_world, redis_world
 from stories import in_a_world
 
@@ -135,6 +135,67 @@ async def test_a_released_url_is_free_and_still_open(world):
     await a.release(url)
     assert (await a.progress()).open == 1
     assert (await b.begin(url)).verdict is Verdict.GO
+
+
+# suspects
+
+
+@in_a_world
+async def test_a_url_whose_consumer_died_is_suspect_and_no_other(world):
+    a = await living(world, "a")
+    in_hand, never_begun, given_back = urls(a, "in hand", "never begun", "given back")
+    await a.begin(in_hand)
+    await a.begin(given_back)
+    await a.release(given_back)
+    await world.passes(ALIVE_TTL_S + 1)
+    b = await living(world, "b")
+    assert [(await b.begin(url)).trials for url in (in_hand, never_begun, given_back)] == [0, None, None]
+
+
+@in_a_world
+async def test_trials_are_on_record_until_the_url_is_cleared_and_counted_once_however_often_they_are_told(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    for number, name in enumerate("bcd"):
+        await world.passes(ALIVE_TTL_S + 1)
+        ledger = await living(world, name)
+        assert (await ledger.begin(url)).trials == number
+        await ledger.trial(url, number + 1)
+        await ledger.trial(url, number + 1)
+        assert (await ledger.begin(url)).trials == number + 1  # as asked by its own holder
+    await ledger.cleared(url)
+    await ledger.cleared(url)
+    assert (await ledger.begin(url)).trials is None
+
+
+@in_a_world
+async def test_a_suspect_that_waits_for_its_host_stays_suspect(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.leave()
+    await b.begin(url)
+    await b.release(url)
+    assert (await b.begin(url)).trials == 0
+    await world.passes(SUSPECT_TTL_S + 1)
+    b = await living(world, "b")
+    assert (await b.begin(url)).trials is None
+
+
+@in_a_world
+async def test_a_committed_url_is_no_suspect_and_a_reopened_one_is_cleared(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.commit(Commit(url, "ok", links(a, "child")))
+    await a.leave()
+    begun = await b.begin(url)
+    assert (begun.verdict, begun.trials) == (Verdict.PUBLISH, None)
+    await b.trial(url, 3)
+    await b.finish(url)
+    await b.reopen(url, outcome="ok", letter="1")
+    assert (await b.begin(url)).trials is None
 
 
 # commit
