@@ -1,23 +1,25 @@
 """How Redis stands, as it tells itself: version, memory, persistence, replicas, clock and our functions.
 
-Reads only, and from any Redis, also from one that :func:`crawl_dedup.open_redis` would refuse.
+Reads only, and from any Redis, also from one that :func:`crawl_dedup.open_redis` would refuse; behind Sentinels
+from the master.
 Source: https://redis.io/docs/latest/commands/info/.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redis import asyncio as redis_asyncio
 from redis import exceptions as redis_errors
+from redis.asyncio.connection import AbstractConnection
 
 from crawl_dedup import redis_failure
-from crawl_dedup.errors import LedgerRefused
-from crawl_dedup.redis_open import function_libraries
+from crawl_dedup.redis_open import ask, function_libraries, parse_info
+from crawl_dedup.redis_where import where
 
-#: Seconds for each answer; a Redis that is slower is itself a finding.
-ANSWER_S = 5.0
+#: Seconds for all answers; a Redis that is slower is itself a finding.
+ANSWERS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +70,26 @@ async def read_health(url: str, *, name: str) -> RedisHealth:
         LedgerUnavailable: it does not answer.
         LedgerRefused: it denies the login, or the URL cannot be read.
     """
+    place = where(url, name=name)
     try:
-        redis = redis_asyncio.Redis.from_url(
-            url, client_name=name, protocol=2, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=None
-        )
-    except ValueError as error:
-        raise LedgerRefused("the Redis URL cannot be read", remedy="write redis://host:port/0") from error
-    options = redis.connection_pool.connection_kwargs
-    address = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-    try:
-        async with redis:
-            return _health(
-                _fields(await redis.info()),
-                appendfsync=await _setting(redis, "appendfsync"),
-                save=await _setting(redis, "save"),
-                ahead_s=await _ahead_s(redis),
-                libraries=await _libraries(redis),
-            )
-    except redis_failure.FAILURES as error:
-        raise redis_failure.ours(error, address) from error
+        async with asyncio.timeout(ANSWERS_S):
+            connection = await place.connect()
+            try:
+                return await _asked(connection)
+            finally:
+                await connection.disconnect(nowait=True)
+    except (*redis_failure.FAILURES, TimeoutError) as error:
+        raise redis_failure.ours(error, place.address) from error
+
+
+async def _asked(connection: AbstractConnection) -> RedisHealth:
+    return _health(
+        parse_info(await ask(connection, "INFO")),
+        appendfsync=await _setting(connection, "appendfsync"),
+        save=await _setting(connection, "save"),
+        ahead_s=await _ahead_s(connection),
+        libraries=await _libraries(connection),
+    )
 
 
 def _health(info: Mapping[str, str], *, appendfsync: str | None, save: str | None, **more: Any) -> RedisHealth:
@@ -113,37 +116,27 @@ def _is_replica(field: str) -> bool:
     return field.startswith("slave") and field.removeprefix("slave").isdigit()
 
 
-def _fields(info: Mapping[str, object]) -> dict[str, str]:
-    """INFO as redis-py took it apart, every value as text again."""
-    return {key: _flat(value) for key, value in info.items()}
-
-
-def _flat(value: object) -> str:
-    return ",".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-
-
-async def _setting(redis: Any, name: str) -> str | None:
+async def _setting(connection: AbstractConnection, name: str) -> str | None:
     """One setting; None where CONFIG is forbidden or renamed, as hosted servers do."""
     try:
-        found = await redis.config_get(name)
+        found = await ask(connection, "CONFIG", "GET", name)
     except redis_errors.ResponseError:
         return None
-    value = found.get(name, found.get(name.encode()))
-    return value.decode() if isinstance(value, bytes) else value
+    return found[1].decode() if found else None
 
 
-async def _ahead_s(redis: Any) -> float:
+async def _ahead_s(connection: AbstractConnection) -> float:
     """Measured against the middle of the round trip."""
     before_s = time.time()
-    seconds, micros = await redis.time()
-    return float(seconds + micros / 1e6 - (before_s + time.time()) / 2)
+    seconds, micros = await ask(connection, "TIME")
+    return int(seconds) + int(micros) / 1e6 - (before_s + time.time()) / 2
 
 
-async def _libraries(redis: Any) -> Mapping[str, str] | None:
+async def _libraries(connection: AbstractConnection) -> Mapping[str, str] | None:
     found = {}
     for name, code in function_libraries().items():
         try:
-            present = await redis.execute_command("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
+            present = await ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
         except redis_errors.ResponseError:
             return None  # before version 7, which is a finding of its own, or forbidden
         found[name] = "missing" if not present else "same" if code.encode() in present[0] else "other"

@@ -56,7 +56,7 @@ async def _sound(place: Where) -> AbstractConnection:
     """A connection to a server that is fit for a ledger and has our functions."""
     connection = await place.connect()
     try:
-        _check(_parse_info(await _ask(connection, "INFO")), place.address)
+        _check(parse_info(await ask(connection, "INFO")), place.address)
         await _load(connection, place.address)
     except BaseException:
         await connection.disconnect(nowait=True)
@@ -64,7 +64,8 @@ async def _sound(place: Where) -> AbstractConnection:
     return connection
 
 
-async def _ask(connection: AbstractConnection, *words: str) -> Any:
+async def ask(connection: AbstractConnection, *words: str) -> Any:
+    """The answer to one command, as it came. Raises redis-py's errors."""
     await connection.send_command(*words, check_health=False)
     return await connection.read_response()
 
@@ -90,7 +91,8 @@ def _check(info: dict[str, str], address: str) -> None:
         )
 
 
-def _parse_info(answer: bytes) -> dict[str, str]:
+def parse_info(answer: bytes) -> dict[str, str]:
+    """The fields of INFO (https://redis.io/docs/latest/commands/info/)."""
     lines = answer.decode(errors="replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
@@ -100,9 +102,9 @@ async def _load(connection: AbstractConnection, address: str) -> None:
     for library in _LIBRARIES:
         code = _code(library)
         name = code.split("name=", 1)[1].split("\n", 1)[0]
-        present = await _ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
+        present = await ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
         if not present or code.encode() not in present[0]:
-            await _ask(connection, "FUNCTION", "LOAD", "REPLACE", code)
+            await ask(connection, "FUNCTION", "LOAD", "REPLACE", code)
             log.info("loaded the functions of %s into Redis at %s", name, address)
 
 

@@ -195,7 +195,7 @@ def test_an_old_count_of_what_was_in_hand_hides_nothing():
 
 
 def test_urls_that_rabbitmq_has_buried_have_a_message():
-    failed = {"outcome:failed_timeout": 5, "outcome:ok": 0, "discovered": 15}
+    failed = {"outcome:failed_timeout": 4, "outcome:quarantined": 1, "outcome:ok": 0, "discovered": 15}
     facts = ledger(open=10, ended=5, **failed)
     assert balance(look(facts, dead=15)) == []
     assert "at least 4 open URLs" in balance(look(facts, dead=11))[0][2]

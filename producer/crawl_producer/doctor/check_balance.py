@@ -15,6 +15,8 @@ from crawl_producer.doctor.finding import Finding, Level
 
 #: Between two looks: longer than the management API's counts may be old.
 BETWEEN_LOOKS_S = 6.0
+#: Outcomes of URLs that have ended and left a dead letter (docs/commands.md lists them).
+ENDED_AS_LETTERS = ("failed_", "quarantined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def _victims(ledger: LedgerFacts, queues: Mapping[str, QueueFacts]) -> int:
     """Dead letters whose URLs are still open: all those beyond the ones that consumers have ended as failed."""
     dead = [names.dead_queue(queue) for queue in ledger.queues]
     kept = sum(queues[queue].ready + (queues[queue].unacked or 0) for queue in dead if queue in queues)
-    failed = sum(count for outcome, count in ledger.books.outcomes.items() if outcome.startswith("failed_"))
+    failed = sum(count for outcome, count in ledger.books.outcomes.items() if outcome.startswith(ENDED_AS_LETTERS))
     return max(0, kept - failed)
 
 
