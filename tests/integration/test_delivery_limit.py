@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 import uvloop
 
+from crawl_dev.tcp_proxy import TcpProxy
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.broker import Outgoing, QueueDepth
 from crawl_producer.dead_letters import Letter
@@ -15,7 +16,6 @@ from crawl_producer.plan import apply, plan
 from crawl_producer.topology import Connection, Topology
 from dead_kit import body
 from polling import until
-from tcp_proxy import TcpProxy
 
 #: Above the 20 that RabbitMQ 4 allows a queue by itself: the queue's own limit is what counts.
 LIMIT = 23
