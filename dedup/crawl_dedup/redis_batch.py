@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -48,8 +48,9 @@ class BatchedRedis:
 
     Args:
         connect: makes a connection that may be used, with our functions behind it, and without a time limit on its
-            socket: limits are kept here. Called again whenever the last one has failed, or the functions are lost.
+            socket: limits are kept here. Called again whenever the last one has failed.
         address: host:port or path, for messages; without a password.
+        libraries: the code of the function libraries, loaded again whenever Redis has lost them meanwhile.
         patience_s: how long calls may fail before they are given up.
     """
 
@@ -58,11 +59,13 @@ class BatchedRedis:
         connect: Callable[[], Awaitable[AbstractConnection]],
         *,
         address: str,
+        libraries: Sequence[str] = (),
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.address = address
         self._connect = connect
         self._connection: AbstractConnection | None = None
+        self._libraries = tuple(libraries)
         self.patience_s = patience_s
         self._waiting: deque[_Call] = deque()
         self._sent: deque[_Call] = deque()
@@ -158,8 +161,7 @@ class BatchedRedis:
                 if not call.answer.done():
                     call.answer.set_result(answer)
         if functions_lost:
-            log.warning("Redis at %s has lost our functions; loading them again", self.address)
-            await self._disconnect()
+            await self._load_libraries(connection)
 
     def _settle_refused(self, call: _Call, error: redis_errors.ResponseError) -> bool:
         """Fail one call; unless its function is missing for the first time: then it stays in the batch."""
@@ -170,6 +172,12 @@ class BatchedRedis:
         if not call.answer.done():
             call.answer.set_exception(redis_failure.ours(error, self.address))
         return False
+
+    async def _load_libraries(self, connection: AbstractConnection) -> None:
+        log.warning("Redis at %s has lost our functions; loading them again", self.address)
+        for code in self._libraries:
+            await connection.send_command("FUNCTION", "LOAD", "REPLACE", code, check_health=False)
+            await connection.read_response()
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
