@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH_CALLS = 128
 #: Bytes to one round trip, so that a few huge pages do not become one huge write.
 MAX_BATCH_BYTES = 1 << 20
+#: Times that the functions are loaded for one call. Somebody may flush them again in between; one that is missing
+#: nevertheless is none of ours.
+MOST_LOADS = 5
 #: Seconds for one round trip, connecting included. Redis answers in milliseconds; a slow disk may hold it up.
 ROUND_TRIP_S = 10.0
 #: Seconds for which failing calls are tried again by default: a Redis that restarts is back before.
@@ -40,7 +43,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 class _Call:
     packed: bytes
     answer: asyncio.Future[Any]
-    sent_again: bool = False  #: because its function had been missing
+    times_missing: int = 0  #: that its function was, and was loaded
 
 
 class BatchedRedis:
@@ -164,9 +167,9 @@ class BatchedRedis:
             await self._load_libraries(connection)
 
     def _settle_refused(self, call: _Call, error: redis_errors.ResponseError) -> bool:
-        """Fail one call; unless its function is missing for the first time: then it stays in the batch."""
-        if redis_failure.no_function(error) and not call.sent_again:
-            call.sent_again = True
+        """Fail one call; unless its function is missing and may be loaded: then it stays in the batch."""
+        if redis_failure.no_function(error) and call.times_missing < MOST_LOADS:
+            call.times_missing += 1
             self._sent.append(call)
             return True
         if not call.answer.done():
