@@ -29,8 +29,8 @@ MAX_BATCH_CALLS = 128
 #: Bytes to one round trip, so that a few huge pages do not become one huge write.
 MAX_BATCH_BYTES = 1 << 20
 #: Times that the functions are loaded for one call. Somebody may flush them again in between; one that is missing
-#: nevertheless is none of ours.
-MOST_LOADS = 5
+#: nevertheless is none of ours, which is found out in a tenth of a second.
+MOST_LOADS = 50
 #: Seconds for one round trip, connecting included. Redis answers in milliseconds; a slow disk may hold it up.
 ROUND_TRIP_S = 10.0
 #: Seconds for which failing calls are tried again by default: a Redis that restarts is back before.
