@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 MAX_BATCH_CALLS = 128
 #: Bytes to one round trip, so that a few huge pages do not become one huge write.
 MAX_BATCH_BYTES = 1 << 20
+#: Times that the functions are loaded for one call. Somebody may flush them again in between; one that is missing
+#: nevertheless is none of ours, which is found out in a tenth of a second.
+MOST_LOADS = 50
 #: Seconds for one round trip, connecting included. Redis answers in milliseconds; a slow disk may hold it up.
 ROUND_TRIP_S = 10.0
 #: Seconds for which failing calls are tried again by default: a Redis that restarts is back before.
@@ -40,7 +43,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 class _Call:
     packed: bytes
     answer: asyncio.Future[Any]
-    sent_again: bool = False  #: because its function had been missing
+    times_missing: int = 0  #: that its function was, and was loaded
 
 
 class BatchedRedis:
@@ -48,8 +51,9 @@ class BatchedRedis:
 
     Args:
         connect: makes a connection that may be used, with our functions behind it, and without a time limit on its
-            socket: limits are kept here. Called again whenever the last one has failed, or the functions are lost.
+            socket: limits are kept here. Called again whenever the last one has failed.
         address: host:port or path, for messages; without a password.
+        libraries: the code of the function libraries, loaded again whenever Redis has lost them meanwhile.
         patience_s: how long calls may fail before they are given up.
     """
 
@@ -58,11 +62,13 @@ class BatchedRedis:
         connect: Callable[[], Awaitable[AbstractConnection]],
         *,
         address: str,
+        libraries: Sequence[str] = (),
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.address = address
         self._connect = connect
         self._connection: AbstractConnection | None = None
+        self._libraries = tuple(libraries)
         self.patience_s = patience_s
         self._waiting: deque[_Call] = deque()
         self._sent: deque[_Call] = deque()
@@ -158,18 +164,23 @@ class BatchedRedis:
                 if not call.answer.done():
                     call.answer.set_result(answer)
         if functions_lost:
-            log.warning("Redis at %s has lost our functions; loading them again", self.address)
-            await self._disconnect()
+            await self._load_libraries(connection)
 
     def _settle_refused(self, call: _Call, error: redis_errors.ResponseError) -> bool:
-        """Fail one call; unless its function is missing for the first time: then it stays in the batch."""
-        if redis_failure.no_function(error) and not call.sent_again:
-            call.sent_again = True
+        """Fail one call; unless its function is missing and may be loaded: then it stays in the batch."""
+        if redis_failure.no_function(error) and call.times_missing < MOST_LOADS:
+            call.times_missing += 1
             self._sent.append(call)
             return True
         if not call.answer.done():
             call.answer.set_exception(redis_failure.ours(error, self.address))
         return False
+
+    async def _load_libraries(self, connection: AbstractConnection) -> None:
+        log.warning("Redis at %s has lost our functions; loading them again", self.address)
+        for code in self._libraries:
+            await connection.send_command("FUNCTION", "LOAD", "REPLACE", code, check_health=False)
+            await connection.read_response()
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

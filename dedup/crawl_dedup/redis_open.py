@@ -42,7 +42,12 @@ async def open_redis(url: str, *, name: str, patience_s: float = PATIENCE_S) -> 
     async def connect() -> AbstractConnection:
         return await _sound(place)
 
-    redis = BatchedRedis(connect, address=place.address, patience_s=min(patience_s, OPENING_PATIENCE_S))
+    redis = BatchedRedis(
+        connect,
+        address=place.address,
+        libraries=[_code(library) for library in _LIBRARIES],
+        patience_s=min(patience_s, OPENING_PATIENCE_S),
+    )
     try:
         await redis.call("PING")
     except BaseException:

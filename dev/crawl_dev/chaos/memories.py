@@ -60,7 +60,7 @@ async def cut_power(world: World, times: int) -> None:
         torn_bytes = world.rng.randint(*_TORN_BYTES) if number % 2 else 0
         await asyncio.to_thread(redis.cut_power, survived, torn_bytes)
         await asyncio.to_thread(redis.heal)
-        world.note(_rolled_back("power cut", start_s))
+        world.note(_rolled_back("power cut", start_s, time.monotonic()))
     await republish(world)
 
 
@@ -75,19 +75,22 @@ async def promote(world: World, times: int) -> None:
         master = redis.master
         # What had not reached the replica yet is lost: on loopback milliseconds, here and there a second.
         start_s = time.monotonic() - _IN_HAND_S
-        await asyncio.to_thread(master.pause if number % 2 else master.kill)
+        frozen = number % 2 == 1
+        await asyncio.to_thread(master.pause if frozen else master.kill)
         try:
             await asyncio.to_thread(redis.wait_promoted, master)
+            promoted_s = time.monotonic()
             await world.pause(world.rng.uniform(*_AWAY_S))
         finally:
             await asyncio.to_thread(redis.start)
-        world.note(_rolled_back("promote", start_s))
+        # A thawed master answers those that are still connected to it, until the Sentinels make a replica of it.
+        world.note(_rolled_back("promote", start_s, time.monotonic() if frozen else promoted_s))
     await republish(world)
 
 
-def _rolled_back(name: str, start_s: float) -> Fault:
+def _rolled_back(name: str, start_s: float, end_s: float) -> Fault:
     """Explains what was in anybody's hands, or ended, since ``start_s``."""
-    return Fault(name, start_s, time.monotonic(), consumers=None, before_s=_IN_HAND_S)
+    return Fault(name, start_s, end_s, consumers=None, before_s=_IN_HAND_S)
 
 
 async def republish(world: World) -> None:
