@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from crawl_dedup.crash_points import reached
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
@@ -91,12 +92,16 @@ class Admission:
             LedgerUnavailable: Redis is gone; the same holds.
         """
         while True:
+            reached("admitting")
             commits = await asyncio.gather(
                 *(ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers)
             )
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
+            reached("committed")
             await self._publish(open_ones)
+            reached("confirmed")
             finished = await asyncio.gather(*(ledger.finish(work.parent) for ledger, _ in open_ones))
+            reached("finished")
             if all(finished):
                 return max((_admitted(committed, work) for committed in commits), key=lambda a: a.admitted)
             log.warning("Redis lost the commit of %s; committing again", work.parent)
@@ -112,6 +117,7 @@ class Admission:
         for ledger in self._ledgers:
             for outbox in await ledger.orphans():
                 log.info("publishing %d URLs that %s had left behind", len(outbox.messages), outbox.parent)
+                reached("orphans.leased")
                 try:
                     await self._resume(ledger, outbox)
                 except PublishFailed as error:
@@ -122,8 +128,12 @@ class Admission:
         return swept
 
     async def _resume(self, ledger: Ledger, outbox: Outbox) -> bool:
+        reached("resuming")
         await self._publish([(ledger, outbox)])
-        return await ledger.finish(outbox.parent)
+        reached("confirmed")
+        finished = await ledger.finish(outbox.parent)
+        reached("finished")
+        return finished
 
     def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
         fingerprint, envelope = ledger.fingerprint, self._envelope
@@ -171,6 +181,7 @@ async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tup
         confirmed = [child for child, envelope in outbox.messages if envelope not in waiting]
         if confirmed:
             await ledger.confirmed(outbox.parent, confirmed)
+            reached("partly.confirmed")
 
 
 def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawl_dedup import Ledger
+from crawl_dedup.crash_points import reached
 from crawl_producer import names
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.dead_letters import Letter
@@ -77,12 +78,15 @@ async def replay(held: Sequence[Held], source: DeadQueue, *, broker: Broker, led
     """
     # crawl.redeliver has an alternate exchange: a queue that is gone would be confirmed too, in crawl.unrouted.
     await broker.depth(names.due_queue(source.queue))
+    reached("letters.held")
     ended.skipped.update(letter.unreadable for _, letter in held if letter.message is None)
     readable = [(delivery, letter.message, letter) for delivery, letter in held if letter.message is not None]
     opened = await asyncio.gather(
         *(_reopened(ledger, source.queue, message, letter) for _, message, letter in readable)
     )
+    reached("reopened")
     fates = iter(await broker.publish_all([message for message in opened if message is not None]))
+    reached("replay.confirmed")
     failures: list[PublishFailed] = []
     for (delivery, _, _), message in zip(readable, opened, strict=True):
         if message is not None and (failure := next(fates)) is not None:
@@ -113,6 +117,7 @@ async def drop(held: Sequence[Held], source: DeadQueue, *, broker: Broker, ledge
             for letter in readable
         )
     )
+    reached("given_up")
     ended.given_up += sum(given_up)
     for delivery, _ in held:
         source.take(delivery)
