@@ -26,7 +26,7 @@ from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.dead_letters import Letter
 from crawl_producer.dead_queue import DeadQueue
 from crawl_producer.dead_search import Held
-from crawl_producer.errors import PublishFailed
+from crawl_producer.errors import PublishFailed, Unconfirmed
 from crawl_producer.message import UrlMessage
 
 #: The outcome of an open URL whose last message was dropped.
@@ -85,7 +85,7 @@ async def replay(held: Sequence[Held], source: DeadQueue, *, broker: Broker, led
         *(_reopened(ledger, source.queue, message, letter) for _, message, letter in readable)
     )
     reached("reopened")
-    fates = iter(await broker.publish_all([message for message in opened if message is not None]))
+    fates = iter(await _published(broker, [message for message in opened if message is not None]))
     reached("replay.confirmed")
     failures: list[PublishFailed] = []
     for (delivery, _, _), message in zip(readable, opened, strict=True):
@@ -122,6 +122,15 @@ async def drop(held: Sequence[Held], source: DeadQueue, *, broker: Broker, ledge
     for delivery, _ in held:
         source.take(delivery)
         ended.dropped += 1
+
+
+async def _published(broker: Broker, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+    """The fate of each message; what got no confirm is published once more, as the connection may only have changed."""
+    fates = await broker.publish_all(messages)
+    again = [place for place, fate in enumerate(fates) if isinstance(fate, Unconfirmed)]
+    for place, fate in zip(again, await broker.publish_all([messages[place] for place in again]), strict=True):
+        fates[place] = fate
+    return fates
 
 
 async def _reopened(ledger: Ledger, queue: str, message: UrlMessage, letter: Letter) -> Outgoing | None:

@@ -25,7 +25,7 @@ from zygote import Zygote
 LANES = 3
 #: Beyond a heartbeat's time to live and the grace of outboxes: the dead are known to be dead.
 LATER_S = 20
-#: Room of the queue in the steps of a full queue: less than the home page has links.
+#: Room of the queue in the steps of a full queue: less than the home page has links. A quorum queue would take some more.
 NARROW = 4
 
 
@@ -33,14 +33,15 @@ NARROW = 4
 class Step:
     """One crash.
 
-    ``story`` names what is run (see STORIES), ``at`` is what CRASH_AT is set to, ``again`` how many fetches are
-    explained by the crash: exactly so many with one page in hand at a time, or at most, where ``at_most`` is set.
+    ``story`` names what is run (see STORIES), ``at`` is what CRASH_AT is set to, ``again`` how many repeated fetches
+    it explains: exactly so many, because one page is in hand at a time. ``perhaps`` more are possible where the crash
+    may leave two messages of the broken page: each is tried, if it comes before the other has come to its end.
     """
 
     story: str
     at: str
     again: int = 0
-    at_most: bool = False
+    perhaps: int = 0
 
     def __str__(self):
         return f"{self.story} {self.at}"
@@ -60,6 +61,7 @@ STORIES = {
     "seeding": ("SEED", "crawl"),
     "resuming": ("seed", "crawl until committed:2", "CRAWL"),
     "sweeping": ("seed until committed", "CRAWL"),
+    "sweeping and seeding": ("seed until committed", "SEED", "crawl"),
     "replaying": ("seed", "crawl", "REPLAY", "crawl"),
     "dropping": ("seed", "crawl", "DROP"),
     "full queue": ("seed", "CRAWL"),
@@ -67,43 +69,43 @@ STORIES = {
 
 
 def steps():
-    """Every crash of the walk. The first page that is tried again, and buried, is the one that stays broken."""
+    """Every crash of the walk. The home page comes first, then the broken one."""
     for at in (
         "heartbeat.due", "heartbeat.reply", "heartbeat.sent", "orphans.reply", "delivered", "delivered:5", "begin.reply:4",
-        "begun", "begun:7", "commit.reply", "commit.reply:6", "committed", "publish.reply", "publish.reply:9", "confirmed",
-        "finish.reply", "finished", "acknowledged", "acknowledged:6", "leaving", "left",
+        "begun", "begun:7", "commit.reply", "commit.reply:6", "committed", "finish.reply", "finished",
+        "acknowledged", "acknowledged:6", "leaving", "left",
     ):  # fmt: skip
         yield Step("crawling", at)
-    for at in (
-        "fetched", "fetched:8", "items.kept", "items.kept:5", "admitting", "admitting:4", "buried", "successor.confirmed",
-        "release.reply", "released",
-    ):  # fmt: skip
+    for at in ("publish.reply", "publish.reply:3", "confirmed", "successor.confirmed", "release.reply", "released"):
+        yield Step("crawling", at, perhaps=1)
+    for at in ("fetched", "fetched:8", "items.kept", "items.kept:5", "admitting", "admitting:4", "buried"):
         yield Step("crawling", at, again=1)
-    for at in ("begin", "commit", "publish", "finish", "release", "orphans", "heartbeat"):
+    for at in ("begin", "commit", "finish", "release", "orphans", "heartbeat"):
         yield Step("crawling", f"{at}.reply:1:drop")
+    yield Step("crawling", "publish.reply:1:drop", perhaps=1)
     yield Step("crawling", "begin.reply:9:drop")
-    yield Step("crawling", "publish.reply:4:drop")
-    for count in range(10, 60, 7):
-        yield Step("crawling", f"amqp.written:{count}", again=1, at_most=True)
+    yield Step("crawling", "publish.reply:3:drop", perhaps=1)
+    for count in range(9, 46, 6):
+        yield Step("crawling", f"amqp.written:{count}", perhaps=2)
     for at in (
         "heartbeat.due", "orphans.reply", "admitting", "commit.reply", "committed", "publish.reply", "confirmed",
-        "finish.reply", "finished", "leaving", "left", "amqp.written:6", "amqp.written:9",
+        "finish.reply", "finished", "leaving", "left", "amqp.written:6", "amqp.written:7",
         "commit.reply:1:drop", "publish.reply:1:drop", "finish.reply:1:drop",
     ):  # fmt: skip
         yield Step("seeding", at)
-    for at in ("begin.reply", "resuming", "confirmed", "finished", "acknowledged"):
-        yield Step("resuming", at)
-    for at in ("orphans.reply", "orphans.leased", "resuming", "publish.reply", "finish.reply", "orphans.reply:1:drop"):
+    for at in ("begin.reply", "resuming", "publish.reply", "confirmed", "finished", "acknowledged"):
+        yield Step("resuming", at, perhaps=1)
+    for at in ("orphans.reply", "orphans.leased", "resuming", "publish.reply", "finish.reply"):
         yield Step("sweeping", at)
-    for at in (
-        "letters.held", "reopen.reply", "reopened", "publish.reply", "replay.confirmed", "letter.taken", "left",
-        "reopen.reply:1:drop", "publish.reply:1:drop",
-    ):  # fmt: skip
+    yield Step("sweeping and seeding", "orphans.reply:1:drop")
+    for at in ("letters.held", "reopen.reply", "reopened", "left", "reopen.reply:1:drop"):
         yield Step("replaying", at)
+    for at in ("publish.reply", "replay.confirmed", "letter.taken", "publish.reply:1:drop"):
+        yield Step("replaying", at, perhaps=1)
     for at in ("give_up.reply", "given_up", "letter.taken", "give_up.reply:1:drop"):
         yield Step("dropping", at)
     for at in ("confirmed.reply", "partly.confirmed", "confirmed.reply:1:drop"):
-        yield Step("full queue", at)
+        yield Step("full queue", at, perhaps=1)
 
 
 STEPS = {str(step): step for step in steps()}
@@ -167,7 +169,7 @@ class _Walks:
     def _topology(self):
         queues = {
             f"{crawl}.pages": {"crawl": crawl, "bindings": [{"exchange": "walk", "key": crawl}]}
-            | ({"max_length": NARROW} if STEPS[step].story == "full queue" else {})
+            | ({"type": "classic", "max_length": NARROW} if STEPS[step].story == "full queue" else {})
             for step, crawl in self.crawls.items()
         }
         rules = {"robots": {"obey": False}, "retry": {"max_attempts": ATTEMPTS, "first_delay_s": 0.05}}
@@ -250,14 +252,17 @@ class _Walk:
             plan[BROKEN] += ATTEMPTS
         assert not plan - fetched, "not fetched"
         again = fetched - plan
-        assert again.total() <= self._step.again if self._step.at_most else again.total() == self._step.again, again
+        least, most = self._step.again, self._step.again + self._step.perhaps
+        assert least <= again.total() <= most, again
+        if self._step.point != "amqp.written":
+            assert again.total() - again[BROKEN] <= least, again
 
     def _check_records(self):
         files = (self._folder / self._crawl).glob("*.jsonl")
         records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
         by_page = Counter(record["url"].rpartition("/")[2] for record in records)
         assert by_page.keys() == RECORDED
-        assert by_page.total() <= len(RECORDED) + self._step.again
+        assert by_page.total() <= len(RECORDED) + self._step.again + self._step.perhaps
 
     def _check_queues(self):
         log = self._folder / f"{self._crawl}.status"
