@@ -10,13 +10,13 @@ import json
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 import pytest
 
 from crawl_dedup import LedgerName, open_redis, read_progress
 from crawl_dedup.crash_points import DROPPABLE, POINTS
+from crash_steps import STEPS, STORIES
 from ledger_worlds import RedisWorld
 from walked_site import ATTEMPTS, BROKEN, OUTCOMES, PLAN, RECORDED, walked_site
 from zygote import Zygote
@@ -25,97 +25,8 @@ from zygote import Zygote
 LANES = 3
 #: Beyond a heartbeat's time to live and the grace of outboxes: the dead are known to be dead.
 LATER_S = 20
-#: Room of the queue in the steps of a full queue: less than the home page has links. A quorum queue would take some more.
+#: Room in a queue that is to be full: less than the home page has links. A quorum queue would take some more.
 NARROW = 4
-
-
-@dataclass(frozen=True)
-class Step:
-    """One crash.
-
-    ``story`` names what is run (see STORIES), ``at`` is what CRASH_AT is set to, ``again`` how many repeated fetches
-    it explains: exactly so many, because one page is in hand at a time. ``perhaps`` more are possible where the crash
-    may leave two messages of the broken page: each is tried, if it comes before the other has come to its end.
-    """
-
-    story: str
-    at: str
-    again: int = 0
-    perhaps: int = 0
-
-    def __str__(self):
-        return f"{self.story} {self.at}"
-
-    @property
-    def point(self):
-        return self.at.split(":")[0]
-
-    @property
-    def drops(self):
-        return self.at.endswith(":drop")
-
-    @property
-    def letters(self):
-        """How many dead letters of the broken page may be left."""
-        if self.story == "dropping":
-            return {0}
-        return {1, 2} if self.point in {"buried", "amqp.written"} else {1}
-
-
-#: The commands of each story; the one in capitals crashes, and is then run again. Time passes after each crash.
-STORIES = {
-    "crawling": ("seed", "CRAWL"),
-    "seeding": ("SEED", "crawl"),
-    "resuming": ("seed", "crawl until committed:2", "CRAWL"),
-    "sweeping": ("seed until committed", "CRAWL"),
-    "sweeping and seeding": ("seed until committed", "SEED", "crawl"),
-    "replaying": ("seed", "crawl", "REPLAY", "crawl"),
-    "dropping": ("seed", "crawl", "DROP"),
-    "full queue": ("seed", "CRAWL"),
-}
-
-
-def steps():
-    """Every crash of the walk. The home page comes first, then the broken one."""
-    for at in (
-        "heartbeat.due", "heartbeat.reply", "heartbeat.sent", "orphans.reply", "delivered", "delivered:5", "begin.reply:4",
-        "begun", "begun:7", "commit.reply", "commit.reply:6", "committed", "finish.reply", "finished",
-        "acknowledged", "acknowledged:6", "leaving", "left",
-    ):  # fmt: skip
-        yield Step("crawling", at)
-    for at in ("publish.reply", "publish.reply:3", "confirmed", "successor.confirmed", "release.reply", "released"):
-        yield Step("crawling", at, perhaps=1)
-    for at in ("fetched", "fetched:8", "items.kept", "items.kept:5", "admitting", "admitting:4", "buried"):
-        yield Step("crawling", at, again=1)
-    for at in ("begin", "commit", "finish", "release", "orphans", "heartbeat"):
-        yield Step("crawling", f"{at}.reply:1:drop")
-    yield Step("crawling", "publish.reply:1:drop", perhaps=1)
-    yield Step("crawling", "begin.reply:9:drop")
-    yield Step("crawling", "publish.reply:3:drop", perhaps=1)
-    for count in range(9, 46, 6):
-        yield Step("crawling", f"amqp.written:{count}", perhaps=2)
-    for at in (
-        "heartbeat.due", "orphans.reply", "admitting", "commit.reply", "committed", "publish.reply", "confirmed",
-        "finish.reply", "finished", "leaving", "left", "amqp.written:6", "amqp.written:7",
-        "commit.reply:1:drop", "publish.reply:1:drop", "finish.reply:1:drop",
-    ):  # fmt: skip
-        yield Step("seeding", at)
-    for at in ("begin.reply", "resuming", "publish.reply", "confirmed", "finished", "acknowledged"):
-        yield Step("resuming", at, perhaps=1)
-    for at in ("orphans.reply", "orphans.leased", "resuming", "publish.reply", "finish.reply"):
-        yield Step("sweeping", at)
-    yield Step("sweeping and seeding", "orphans.reply:1:drop")
-    for at in ("letters.held", "reopen.reply", "reopened", "left", "reopen.reply:1:drop"):
-        yield Step("replaying", at)
-    for at in ("publish.reply", "replay.confirmed", "letter.taken", "publish.reply:1:drop"):
-        yield Step("replaying", at, perhaps=1)
-    for at in ("give_up.reply", "given_up", "letter.taken", "give_up.reply:1:drop"):
-        yield Step("dropping", at)
-    for at in ("confirmed.reply", "partly.confirmed", "confirmed.reply:1:drop"):
-        yield Step("full queue", at, perhaps=1)
-
-
-STEPS = {str(step): step for step in steps()}
 
 
 def test_no_place_is_left_out():
@@ -137,7 +48,6 @@ def test_afterwards_the_queues_hold_nothing_but_the_dead_letters(walk):
     held = {queue["name"]: queue["messages"] for queue in walk.queues() if queue["messages"]}
     for step, crawl in walk.crawls.items():
         letters = held.pop(f"dead.{crawl}.pages", 0)
-        # A letter that was confirmed just before the crash is written a second time.
         assert letters in STEPS[step].letters, step
     assert held == {}
     assert walk.site.fetched == fetched
@@ -211,7 +121,8 @@ class _Walk:
         self._commands = {
             "seed": ("crawl-seed", "--crawl", crawl, walks.site.home(crawl)),
             "crawl": (
-                "crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet", "--output", crawl + "/",
+                "crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet",
+                "--output", crawl + "/",
             ),
             "replay": ("crawl-dead", "replay", "--yes", "--json", "--queue", queue),
             "drop": ("crawl-dead", "drop", "--yes", "--json", "--queue", queue),
