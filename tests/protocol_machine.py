@@ -19,9 +19,13 @@ DEAD_S = 16.13
 #: Beyond the lease of a sweeper (60 s).
 FORGOTTEN_S = 61.7
 
+#: What becomes of a fetch, or of a publication, and how a consumer's life or connection ends.
+FATES = ("ok", "ok", "ok", "retry", "dead", "refused")
+ENDS = ("connection lost", "killed", "left")
+
 picks = st.integers(0, 30)
 names = st.sampled_from(["a", "b"])
-fates = st.sampled_from(["ok", "ok", "ok", "retry", "dead", "refused"])
+fates = st.sampled_from(FATES)
 
 
 @dataclass(eq=False)
@@ -47,10 +51,6 @@ class Consumer:
 
     name: str
     ledger: object
-
-
-def _again(machine, **how):
-    machine.go_on(**how)
 
 
 class ProtocolMachine(RuleBasedStateMachine):
@@ -112,6 +112,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     # what goes on
 
+    @precondition(lambda self: not any(isinstance(story, Seeding) for story in self.stories))
     @rule(name=names, batch=st.sampled_from(sorted(SEEDS)))
     def seed(self, name, batch):
         self.stories.append(Seeding(self, self.consumers[name], batch))
@@ -135,14 +136,26 @@ class ProtocolMachine(RuleBasedStateMachine):
         elif self.parked:
             self.ready.append(self.parked.pop(pick % len(self.parked)))
 
-    # The same again: rules are drawn, and switched off for a whole history, with equal chances.
-    go_on_too = rule(name=names, pick=picks, steps=st.integers(1, 8), lost=st.booleans(), fate=fates)(_again)
-    go_on_slowly = rule(name=names, pick=picks, steps=st.integers(1, 3), lost=st.booleans(), fate=fates)(_again)
-
-    @rule(name=names, stories=st.integers(1, 6))
-    def go_on_well(self, name, stories):
-        for _ in range(stories):
-            self.go_on(name, 0, 99, lost=False, fate="ok")
+    @rule(chance=st.randoms(use_true_random=True))
+    def much_happens(self, chance):
+        """A hurly-burly that rules drawn one by one would hardly come to."""
+        for _ in range(8):
+            name, pick, fate = chance.choice("ab"), chance.randrange(31), chance.choice(FATES)
+            match chance.choices(("go on", "sweep", "letter", "end", "time", "redis"), (24, 1, 1, 3, 1, 1))[0]:
+                case "go on":
+                    self.go_on(name, pick, chance.randint(1, 5), chance.random() < 0.2, fate)
+                case "sweep":
+                    self.sweep(name)
+                case "letter" if self.letters:
+                    self.end_letter(name, chance.choice((Replay, Drop)), pick)
+                case "end":
+                    self.end(name, chance.choice(ENDS))
+                case "time":
+                    self.time_passes(chance.choice(("a", "b", "")), chance.choice((DEAD_S, FORGOTTEN_S)))
+                case "redis":
+                    self.redis(chance.random() < 0.4)
+            self.nothing_is_lost()
+            self.every_repeated_fetch_is_explained()
 
     @rule(name=names)
     def sweep(self, name):
@@ -158,7 +171,8 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     # what goes wrong
 
-    @rule(name=names, how=st.sampled_from(["connection lost", "killed", "left"]))
+    @precondition(lambda self: self.in_hand or self.stories)
+    @rule(name=names, how=st.sampled_from(ENDS))
     def end(self, name, how):
         if how == "connection lost":
             self.lose_connection(name)
@@ -185,7 +199,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         for story in self.stories:
             self.explain(story.page)
 
-    @rule(falls=st.booleans())
+    @rule(falls=st.sampled_from([False, False, True]))
     def redis(self, falls):
         """Redis writes down what it has; or it dies and comes back with what it had written down last."""
         if falls:

@@ -11,8 +11,8 @@ from protocol_worlds import MemoryProtocolWorld, RedisProtocolWorld
 #: Histories for each ledger: always the same ones, or as many new ones as this variable says.
 HISTORIES = int(os.environ.get("CRAWL_TEST_HISTORIES", "0"))
 RULES = settings(
-    max_examples=HISTORIES or 200,
-    stateful_step_count=50,
+    max_examples=HISTORIES or 80,
+    stateful_step_count=40,
     derandomize=not HISTORIES,
     database=None,
     deadline=None,
