@@ -10,19 +10,18 @@ import selectors
 import time
 from collections import Counter
 
-from crawl_consumer.response import FailureKind
+from crawl_consumer.response import FailureKind, FetchFailure
 from crawl_dedup import LedgerName, LedgerUnavailable, MemoryLedger, MemoryLedgerStore
-from crawl_dedup.errors import CrawlError
 from crawl_producer.errors import BrokerUnreachable, PublishRefused, Unconfirmed
 from crawl_producer.memory_broker import MemoryBroker
-from small_world import HOME, Kept, SmallWeb, World, html
+from small_world import HOME, Kept, World, html
 
 #: A ledger's step, a publication and a fetch take up to this long, seconds of virtual time.
 LATENCY_S, FETCH_S = 0.02, 0.3
-#: How often an answer is lost, a confirm is lost, and a queue refuses.
-LOST, UNCONFIRMED, REFUSED = 0.05, 0.03, 0.03
+#: How often an answer is lost, a confirm is lost, a queue refuses, and a fetch takes too long.
+LOST, UNCONFIRMED, REFUSED, TIMEOUT = 0.05, 0.03, 0.03, 0.05
 #: Longer than any crawl of these with its faults, virtual seconds.
-PATIENCE_S = 20_000
+PATIENCE_S = 2_000
 
 
 class VirtualTime(selectors.DefaultSelector):
@@ -58,8 +57,8 @@ class FuzzedWorld(World):
         self.chance = chance
         self.size = chance.choice([8, 20, 40])
         super().__init__(self._pages(), retry={"max_attempts": 60, "first_delay_s": 0.01, "max_delay_s": 0.02})
-        self.store = MemoryLedgerStore(hash_key=b"k" * 16)
-        self.web = FuzzedWeb(self.pages, chance)
+        self.store = MemoryLedgerStore(clock=lambda: time.monotonic(), hash_key=b"k" * 16)  # noqa: PLW0108 - patched later
+        self.site = self.web
         self.again, self.records = Counter(), []
         self.urls = {self.store.fingerprint(url): url for url in self.pages}
         self.life = None
@@ -71,7 +70,8 @@ class FuzzedWorld(World):
             for n in range(size - 1)
         }
         self.pages[f"{HOME}{size - 1}"] = html("https://elsewhere.example/", "/0")
-        self.pages[f"{HOME}{chance.randrange(1, size - 1)}"] = (301, {"location": f"{HOME}{size - 1}"}, b"")
+        moved = chance.randrange(1, size - 1)
+        self.pages[f"{HOME}{moved}"] = (301, {"location": f"{HOME}{moved + 1}"}, b"")
         self.pages[f"{HOME}{size}"] = (404, {}, b"")
         return self.pages
 
@@ -97,9 +97,12 @@ class Life:
     async def run(self, name):
         """Until the crawl is complete, or this life ends otherwise."""
         # Whatever asks the world for a client or a ledger in the next moment is this life.
-        self.world.life = self
+        self.world.life, self.world.web = self, LifeWeb(self)
         work = self.world.crawl(
-            name, concurrency=self.chance.choice([1, 3, 8]), shutdown_s=self.chance.choice([0, 1, 5]), sink=LifeSink(self)
+            name,
+            concurrency=self.chance.choice([1, 3, 8]),
+            shutdown_s=self.chance.choice([0, 1, 5]),
+            sink=LifeSink(self),
         )
         try:
             return await work
@@ -117,21 +120,20 @@ class Life:
             raise LedgerUnavailable("killed")
 
 
-class FuzzedWeb(SmallWeb):
-    def __init__(self, pages, chance):
-        super().__init__(pages)
-        self.chance, self.read = chance, Counter()
+class LifeWeb:
+    """The web as one life asks it: slow, and out of reach now and then."""
+
+    def __init__(self, life):
+        self._life = life
 
     async def fetch(self, url, *, first_bytes=None):
-        life = _lives.get(asyncio.current_task())
-        await asyncio.sleep(self.chance.random() * FETCH_S)
-        page = self.pages[url]
-        if self.chance.random() < 0.05:
-            self.pages[url] = FailureKind.TIMEOUT
-        try:
-            answer = await super().fetch(url)
-        finally:
-            self.pages[url] = page
+        life = self._life
+        await life.takes(FETCH_S)
+        if life.chance.random() < TIMEOUT:
+            return FetchFailure(FailureKind.TIMEOUT, "as the dice fell", 1.0)
+        answer = await life.world.site.fetch(url)
+        life.uncommitted.add(url)
+        await life.takes(FETCH_S)
         return answer
 
 
@@ -206,6 +208,3 @@ class LifeSink(Kept):
         await self._life.takes(LATENCY_S)
         self._life.world.records += [record["url"] for record in self.records[self.flushed : written]]
         self.flushed = max(self.flushed, written)
-
-
-_lives = {}
