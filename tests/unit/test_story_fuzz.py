@@ -15,7 +15,7 @@ from fuzzed_world import PATIENCE_S, FuzzedWorld, Life, in_virtual_time
 from small_world import HOME
 
 #: Crawls; each takes some ten milliseconds.
-SEEDS = int(os.environ.get("CRAWL_TEST_SEEDS", "150"))
+SEEDS = int(os.environ.get("CRAWL_TEST_SEEDS", "300"))
 CONSUMERS = 3
 #: A life that has ended is followed by the next one after this long, seconds of virtual time.
 REBIRTH_S = 1.0
