@@ -54,8 +54,9 @@ class MemoryWorld:
 class RedisWorld:
     """Ledgers in Redis; instead of its clock, every expiry and commit time is moved back."""
 
-    def __init__(self, redis: BatchedRedis, expected_urls: int = 1000) -> None:
+    def __init__(self, redis: BatchedRedis, expected_urls: int = 1000, name: LedgerName = NAME) -> None:
         self.redis = redis
+        self.name = name  #: the ledger for which time passes
         self._expected_urls = expected_urls
 
     async def ledger(self, consumer: str, name: LedgerName = NAME) -> Ledger:
@@ -67,13 +68,13 @@ class RedisWorld:
 
     async def passes(self, seconds: float) -> None:
         passed_ms = int(seconds * 1000)
-        for key in await self.redis.call("KEYS", pattern(NAME)):
+        for key in await self.redis.call("KEYS", pattern(self.name)):
             left_ms = await self.redis.call("PTTL", key)
             if 0 <= left_ms <= passed_ms:
                 await self.redis.call("DEL", key)
             elif left_ms > 0:
                 await self.redis.call("PEXPIRE", key, left_ms - passed_ms)
-        outboxes = prefix(NAME) + "outs"
+        outboxes = prefix(self.name) + "outs"
         for parent in await self.redis.call("ZRANGE", outboxes, 0, -1):
             await self.redis.call("ZADD", outboxes, "XX", "INCR", -passed_ms, parent)
 

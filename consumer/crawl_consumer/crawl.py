@@ -21,7 +21,7 @@ from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, qu
 from crawl_consumer.page import Page
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
-from crawl_consumer.settling import Settler
+from crawl_consumer.settling import Settler, acknowledge
 from crawl_consumer.sink import Record, Sink
 from crawl_consumer.spider import Spider, run
 from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
@@ -29,6 +29,7 @@ from crawl_consumer.tally import HostsInWindow, Tally
 from crawl_consumer.turn import Turn
 from crawl_dedup import CrawlError, Fingerprint, Ledger, LedgerForgot, UrlInvalid, host, join
 from crawl_dedup import Verdict as Begin
+from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery
 from crawl_producer.errors import MessageInvalid
@@ -101,6 +102,7 @@ class Crawl:
         Raises:
             CrawlError: broker, ledger or output are gone; the process cannot go on.
         """
+        reached("delivered")
         try:
             message = UrlMessage.read(delivery.body, crawl=self.name)
         except MessageInvalid as error:
@@ -121,9 +123,10 @@ class Crawl:
 
     async def _story(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
         begun = await self.ledger.begin(url)
+        reached("begun")
         match begun.verdict:
             case Begin.DONE:
-                delivery.ack()
+                acknowledge(delivery)
             case Begin.BUSY:
                 await self._settler.park_busy(delivery, message, begun.wait_ms)
             case Begin.PUBLISH if begun.outbox is not None:
@@ -166,6 +169,7 @@ class Crawl:
     async def _fetch(self, message: UrlMessage, turn: Turn) -> _Told:
         try:
             result = await self._tools.fetcher.fetch(message.url)
+            reached("fetched")
             await turn.heard(result)
             self.tally.fetched += 1
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
@@ -195,6 +199,7 @@ class Crawl:
                 gathered = self._follow_redirect(message, response)
         if archived or response.status < 300:
             await self._tools.sink.flush()
+            reached("items.kept")
         return _Told(verdict, gathered, response.status)
 
     async def _parse(self, message: UrlMessage, response: Response) -> Harvest:

@@ -10,6 +10,7 @@ from crawl_consumer import successors
 from crawl_consumer.outcome import Dead, Park, Retry, Verdict
 from crawl_consumer.tally import Tally
 from crawl_dedup import Fingerprint, Ledger, Outbox
+from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission, Work, refused_pause_s
 from crawl_producer.broker import Broker, Delivery, Outgoing
 from crawl_producer.errors import PublishFailed, PublishRefused, Unconfirmed
@@ -68,6 +69,7 @@ class Settler:
             case Dead(outcome, reason):
                 self._tally.dead += 1
                 await self._publish(successors.buried(delivery, reason, message, outcome, status))
+                reached("buried")
                 await self._done(delivery, message, work, outcome)
             case _:
                 await self._done(delivery, message, work, verdict.outcome)
@@ -80,7 +82,7 @@ class Settler:
             await self._park_unpublished(delivery, message, error, outbox.parent)
             return True
         if finished:
-            delivery.ack()
+            acknowledge(delivery)
         return finished
 
     async def park(
@@ -115,7 +117,7 @@ class Settler:
             await self._park_unpublished(delivery, message, error, work.parent)
         else:
             self._admission.known.add((message.url,))
-            delivery.ack()
+            acknowledge(delivery)
 
     async def _park_unpublished(
         self, delivery: Delivery, message: UrlMessage, error: PublishFailed, url: Fingerprint
@@ -130,9 +132,11 @@ class Settler:
     async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
         """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""
         await self._publish(successor)
+        reached("successor.confirmed")
         if release is not None:
             await self._ledger.release(release)
-        delivery.ack()
+            reached("released")
+        acknowledge(delivery)
 
     async def _publish(self, message: Outgoing) -> None:
         # ends: publish() waits for a connection and raises BrokerUnreachable when there is none
@@ -148,6 +152,12 @@ class Settler:
                 await asyncio.sleep(refused_pause_s(attempt))
             else:
                 return
+
+
+def acknowledge(delivery: Delivery) -> None:
+    """Settle a delivery for good: whatever comes after it is safe."""
+    delivery.ack()
+    reached("acknowledged")
 
 
 def _now_ms() -> int:

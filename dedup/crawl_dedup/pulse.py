@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from crawl_dedup.crash_points import reached
 from crawl_dedup.errors import DedupError
 from crawl_dedup.ledger import HEARTBEAT_S, Ledger
 
@@ -31,7 +32,7 @@ class Pulse:
         Raises:
             DedupError: the first beat failed.
         """
-        await self._ledger.heartbeat()
+        await self._send()
         self._task = asyncio.create_task(self._beat(), name=f"heartbeat {self._ledger.name}")
 
     async def stop(self) -> None:
@@ -42,7 +43,9 @@ class Pulse:
             self._task = None
         try:
             async with asyncio.timeout(LEAVE_S):
+                reached("leaving")
                 await self._ledger.leave()
+                reached("left")
         except (DedupError, TimeoutError) as error:
             log.warning("leaving %s: %s; what we held is free when our heartbeat expires", self._ledger.name, error)
 
@@ -50,6 +53,11 @@ class Pulse:
         while True:
             await asyncio.sleep(self._every_s)
             try:
-                await self._ledger.heartbeat()
+                await self._send()
             except DedupError as error:
                 log.warning("heartbeat in %s failed: %s; others may take over our URLs", self._ledger.name, error)
+
+    async def _send(self) -> None:
+        reached("heartbeat.due")
+        await self._ledger.heartbeat()
+        reached("heartbeat.sent")

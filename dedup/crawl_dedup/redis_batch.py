@@ -10,16 +10,17 @@ done twice: all functions of ours, and the few plain commands beside them.
 import asyncio
 import logging
 import random
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import hiredis
 from redis import exceptions as redis_errors
 from redis.asyncio.connection import AbstractConnection
 
-from crawl_dedup import redis_failure
+from crawl_dedup import crash_points, redis_failure
 from crawl_dedup.errors import LedgerUnavailable
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ ROUND_TRIP_S = 10.0
 PATIENCE_S = 30.0
 #: Seconds between attempts: doubling from the first to the longest, each shortened at random.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+#: Which step of the ledger a call is (see ledger.lua).
+_LEDGER_STEP = re.compile(rb"\r\nledger1_(\w+)\r\n")
 
 
 @dataclass(slots=True)
@@ -155,6 +158,7 @@ class BatchedRedis:
         for _ in range(len(sent)):
             try:
                 answer = await connection.read_response()
+                _perhaps_lose(sent[0].packed)
             except redis_errors.ResponseError as error:
                 if redis_failure.elsewhere(error):
                     raise
@@ -194,6 +198,14 @@ class BatchedRedis:
                 call.answer.set_exception(redis_failure.ours(error, self.address))
         self._sent.clear()
         self._waiting.clear()
+
+
+def _perhaps_lose(packed: bytes) -> None:
+    """The crash point of a ledger's call whose answer is here and nobody was told. Raises ConnectionError."""
+    if crash_points.armed() and (step := _LEDGER_STEP.search(packed)):
+        point = cast("crash_points.CrashPoint", f"{step[1].decode()}.reply")
+        if crash_points.lost(point):
+            raise redis_errors.ConnectionError(f"dropped at {point}")
 
 
 def _pauses() -> Iterator[float]:

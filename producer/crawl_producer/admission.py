@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+from crawl_dedup.crash_points import reached
 from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
@@ -104,6 +105,7 @@ class Admission:
             LedgerForgot: links were left out that are known to a memory which is no more; nothing was committed.
         """
         while True:
+            reached("admitting")
             try:
                 commits = await _all([ledger.commit(self._commit(ledger, work, seed=seed)) for ledger in self._ledgers])
             except LedgerForgot:
@@ -111,8 +113,11 @@ class Admission:
                 self.known.renew(self._ledgers[0].born)
                 raise
             open_ones = [(ledger, c.outbox) for ledger, c in zip(self._ledgers, commits, strict=True) if c.outbox]
+            reached("committed")
             await self._publish(open_ones)
+            reached("confirmed")
             finished = await _all([ledger.finish(work.parent) for ledger, _ in open_ones])
+            reached("finished")
             if all(finished):
                 if not seed:
                     self._know(work.links, open_ones)
@@ -130,6 +135,7 @@ class Admission:
         for ledger in self._ledgers:
             for outbox in await ledger.orphans():
                 log.info("publishing %d URLs that %s had left behind", len(outbox.messages), outbox.parent)
+                reached("orphans.leased")
                 try:
                     await self._resume(ledger, outbox)
                 except PublishFailed as error:
@@ -140,8 +146,12 @@ class Admission:
         return swept
 
     async def _resume(self, ledger: Ledger, outbox: Outbox) -> bool:
+        reached("resuming")
         await self._publish([(ledger, outbox)])
-        return await ledger.finish(outbox.parent)
+        reached("confirmed")
+        finished = await ledger.finish(outbox.parent)
+        reached("finished")
+        return finished
 
     def _know(self, links: Sequence[Link], confirmed: Sequence[tuple[Ledger, Outbox]]) -> None:
         for ledger, outbox in confirmed:
@@ -206,6 +216,7 @@ async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tup
         confirmed = [child for child, envelope in outbox.messages if envelope not in waiting]
         if confirmed:
             await ledger.confirmed(outbox.parent, confirmed)
+            reached("partly.confirmed")
 
 
 def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from crawl_dedup import crash_points
 from crawl_dedup.errors import CrawlError
 from crawl_producer.settings import LoadedTopology, load
 
@@ -110,8 +111,10 @@ def run(
 
     Raises:
         SystemExit: always.
+        typer.BadParameter: CRASH_AT names no crash point.
     """
     set_up_logging(debug=debug, level=log_level)
+    _arm()
     with reporting(program, debug=debug):
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             code = runner.run(main())
@@ -169,6 +172,13 @@ def set_up_logging(*, debug: bool = False, level: int = logging.WARNING) -> None
 def redact(text: str) -> str:
     """``text`` with the password of every ``scheme://user:password@host`` replaced by ``***``."""
     return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+
+
+def _arm() -> None:
+    try:
+        crash_points.arm(os.environ.get("CRASH_AT", ""))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 class _Redacting(logging.Formatter):

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crawl_dedup import Ledger
+from crawl_dedup.crash_points import reached
 from crawl_producer import names
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.dead_letters import Letter
 from crawl_producer.dead_queue import DeadQueue
 from crawl_producer.dead_search import Held
-from crawl_producer.errors import PublishFailed
+from crawl_producer.errors import PublishFailed, Unconfirmed
 from crawl_producer.message import UrlMessage
 
 #: The outcome of an open URL whose last message was dropped.
@@ -77,12 +78,15 @@ async def replay(held: Sequence[Held], source: DeadQueue, *, broker: Broker, led
     """
     # crawl.redeliver has an alternate exchange: a queue that is gone would be confirmed too, in crawl.unrouted.
     await broker.depth(names.due_queue(source.queue))
+    reached("letters.held")
     ended.skipped.update(letter.unreadable for _, letter in held if letter.message is None)
     readable = [(delivery, letter.message, letter) for delivery, letter in held if letter.message is not None]
     opened = await asyncio.gather(
         *(_reopened(ledger, source.queue, message, letter) for _, message, letter in readable)
     )
-    fates = iter(await broker.publish_all([message for message in opened if message is not None]))
+    reached("reopened")
+    fates = iter(await _published(broker, [message for message in opened if message is not None]))
+    reached("replay.confirmed")
     failures: list[PublishFailed] = []
     for (delivery, _, _), message in zip(readable, opened, strict=True):
         if message is not None and (failure := next(fates)) is not None:
@@ -113,10 +117,20 @@ async def drop(held: Sequence[Held], source: DeadQueue, *, broker: Broker, ledge
             for letter in readable
         )
     )
+    reached("given_up")
     ended.given_up += sum(given_up)
     for delivery, _ in held:
         source.take(delivery)
         ended.dropped += 1
+
+
+async def _published(broker: Broker, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+    """The fate of each message; what got no confirm is published once more, as the connection may only have changed."""
+    fates = await broker.publish_all(messages)
+    again = [place for place, fate in enumerate(fates) if isinstance(fate, Unconfirmed)]
+    for place, fate in zip(again, await broker.publish_all([messages[place] for place in again]), strict=True):
+        fates[place] = fate
+    return fates
 
 
 async def _reopened(ledger: Ledger, queue: str, message: UrlMessage, letter: Letter) -> Outgoing | None:

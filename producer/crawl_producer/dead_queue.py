@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Self
 
+from crawl_dedup.crash_points import reached
 from crawl_producer import names
 from crawl_producer.broker import Broker, Delivery, QueueDepth, Subscription
 from crawl_producer.errors import BrokerUnreachable
@@ -97,6 +98,7 @@ class DeadQueue:
         if delivery.ack():
             self.taken += 1
         self._in_hand -= 1
+        reached("letter.taken")
 
     async def _next(self) -> Delivery | None:
         """The next letter; None when the queue is empty before its time."""

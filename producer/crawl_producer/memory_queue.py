@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from crawl_producer.declarations import Queue
 
+#: Seconds by which a timer may come early: asyncio allows the clock's resolution. No other comes for that message.
+_TIMER_EARLY_S = 1e-6
+
 
 @dataclass(slots=True, eq=False)
 class Stored:
@@ -96,7 +99,7 @@ class MemoryQueue:
         return None
 
     def _expire(self) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = asyncio.get_running_loop().time() + _TIMER_EARLY_S
         # Only the head is looked at, as in RabbitMQ: one time to live per queue makes it the oldest.
         while self.ready and self.ready[0].expires_s is not None and self.ready[0].expires_s <= now_s:
             self._dead(self.ready.popleft())

@@ -148,7 +148,8 @@ def test_what_was_not_confirmed_stays_a_letter_and_the_others_are_replayed():
     class Doubtful(MemoryBroker):
         async def publish_all(self, messages):
             fates = await super().publish_all(messages)
-            return [Unconfirmed("no confirm") if n == 1 else fate for n, fate in enumerate(fates)]
+            doubtful = [UrlMessage.decode(message.body).url == url(1) for message in messages]
+            return [Unconfirmed("no confirm") if n else fate for n, fate in zip(doubtful, fates, strict=True)]
 
     async def story(world):
         await world.die(0, 1, 2)
@@ -160,6 +161,25 @@ def test_what_was_not_confirmed_stays_a_letter_and_the_others_are_replayed():
         assert (await end(world, dead_ends.replay)).replayed == 1
         assert await fetch_all(world) == 3
         assert await world.books() == (0, {"ok": 3})
+
+    in_a_world(story)
+
+
+def test_a_confirm_that_was_lost_with_its_connection_is_asked_for_again_by_publishing_again():
+    class Cut(MemoryBroker):
+        cut = False
+
+        async def publish_all(self, messages):
+            fates = await super().publish_all(messages)
+            first, self.cut = not self.cut, True
+            return [Unconfirmed("lost") for _ in messages] if first else fates
+
+    async def story(world):
+        await world.die(0, 1)
+        assert (await end(world, dead_ends.replay, broker=Cut(world.server))).replayed == 2
+        assert await world.letters() == []
+        assert await fetch_all(world) == 2
+        assert await world.books() == (0, {"ok": 2})
 
     in_a_world(story)
 

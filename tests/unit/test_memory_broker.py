@@ -8,6 +8,7 @@ from crawl_producer.broker import Outgoing, QueueDepth
 from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.errors import BrokerUnreachable, Unconfirmed
 from crawl_producer.memory_broker import MemoryBroker
+from crawl_producer.memory_queue import MemoryQueue, Stored
 from crawl_producer.memory_server import MemoryServer
 
 
@@ -171,3 +172,16 @@ def test_what_it_holds_can_be_read_in_a_log():
         assert "q: 1 ready" in repr(broker)
 
     play(act)
+
+
+def test_a_timer_that_comes_a_hair_early_leaves_no_message_behind():
+    async def story():
+        buried = []
+        declaration = Queue("q", {"x-message-ttl": 5, "x-dead-letter-exchange": "x"})
+        queue = MemoryQueue(declaration, lambda *dead: buried.append(dead))
+        queue.put(Stored("k", b"", "id", {}))
+        queue.ready[0].expires_s = asyncio.get_running_loop().time() + 1e-9
+        queue._expire()
+        assert len(buried) == 1
+
+    asyncio.run(story())

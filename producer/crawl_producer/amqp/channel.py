@@ -84,6 +84,10 @@ class Channel:
         if self.raw.is_open or self.raw.is_opening:
             self.raw.close()
 
+    def drop_connection(self, reason: str) -> None:
+        """Drop the connection that this channel is on, without a word to the broker; all its channels close."""
+        self.raw.connection.abort(reason)
+
     async def _answer(self, answer: "asyncio.Future[Any]") -> Any:
         if self.closed.done():
             raise self.closed.result().again()

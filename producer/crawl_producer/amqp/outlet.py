@@ -9,6 +9,7 @@ from typing import Any, Self
 from pika import BasicProperties
 from pika.spec import Basic
 
+from crawl_dedup.crash_points import lost
 from crawl_producer.amqp.channel import Channel
 from crawl_producer.amqp.confirms import Confirms, Entry
 from crawl_producer.amqp.errors import Closed
@@ -123,6 +124,9 @@ class Outlet:
             log.error("RabbitMQ returned message %r, which is not in flight", message_id)
 
     def _on_confirm(self, frame: Any) -> None:
+        if lost("publish.reply"):
+            self.channel.drop_connection("as a crash point asks")
+            return
         method = frame.method
         nacked = isinstance(method, Basic.Nack)
         self.refused = self.refused or nacked

@@ -8,6 +8,7 @@ from typing import Any
 from pika import exceptions as pika_exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
 
+from crawl_dedup.crash_points import reached
 from crawl_producer.amqp.errors import Closed
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class JoinedConnection(AsyncioConnection):
         self._unsent.clear()
         if not self.is_closed:
             self._adapter_emit_data(data)
+            reached("amqp.written")
 
     def abort(self, reason: str) -> None:
         """Drop the socket without a word; the close callback follows. pika has no public way to do this."""
