@@ -5,6 +5,7 @@ Two consumers, a model of the broker (ready, parked and delivered messages, dead
 leases are void; answers get lost; Redis falls back to what it had earlier.
 """
 
+import random
 from collections import Counter
 from dataclasses import dataclass
 from itertools import count
@@ -136,7 +137,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         elif self.parked:
             self.ready.append(self.parked.pop(pick % len(self.parked)))
 
-    @rule(chance=st.randoms(use_true_random=True))
+    @rule(chance=st.integers(0, 1 << 60).map(random.Random))
     def much_happens(self, chance):
         """A hurly-burly that rules drawn one by one would hardly come to."""
         for _ in range(8):
