@@ -216,7 +216,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         """What has ended since is open again, perhaps without a message; it was fetched, and may be fetched again."""
         self.run(self.world.restore(self.saved))
         self.excused |= self._ended
-        for page in [*(self.fetches - self._fetches_then), *(story.page for story in self.stories)]:
+        for page in [*(self.fetches - self._fetches_then), *self._ended, *(story.page for story in self.stories)]:
             self.explain(page)
 
     # what must be true
