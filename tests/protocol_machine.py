@@ -5,6 +5,7 @@ Two consumers, a model of the broker (ready, parked and delivered messages, dead
 leases are void; answers get lost; Redis falls back to what it had earlier.
 """
 
+import random
 from collections import Counter
 from dataclasses import dataclass
 from itertools import count
@@ -136,7 +137,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         elif self.parked:
             self.ready.append(self.parked.pop(pick % len(self.parked)))
 
-    @rule(chance=st.randoms(use_true_random=True))
+    @rule(chance=st.integers(0, 1 << 60).map(random.Random))
     def much_happens(self, chance):
         """A hurly-burly that rules drawn one by one would hardly come to."""
         for _ in range(8):
@@ -215,7 +216,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         """What has ended since is open again, perhaps without a message; it was fetched, and may be fetched again."""
         self.run(self.world.restore(self.saved))
         self.excused |= self._ended
-        for page in [*(self.fetches - self._fetches_then), *(story.page for story in self.stories)]:
+        for page in [*(self.fetches - self._fetches_then), *self._ended, *(story.page for story in self.stories)]:
             self.explain(page)
 
     # what must be true
