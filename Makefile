@@ -29,7 +29,7 @@ test-unit: venv ## The tests that need no server: seconds
 test-integration: venv servers ## The tests against real servers
 	@$(BIN)/pytest -m servers
 
-chaos: venv servers ## Break things while a planned site is crawled: a table, 25 minutes (CHAOS=--quick: four)
+chaos: venv servers ## Break things while a planned site is crawled: a table, an hour (CHAOS=--quick: 15 minutes)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
 check: venv ## Lint, formatting, types, and which package may import which
