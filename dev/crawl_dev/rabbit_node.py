@@ -97,7 +97,10 @@ class RabbitNode(ServerProcess):
         self._booted = self.identity
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP); the other nodes take it for dead, and once thawed it boots again."""
+        """Freeze it (SIGSTOP). After net_ticktime the others take it for dead; then thawing does not bring it back.
+
+        See :func:`crawl_dev.rabbit_faults.split`.
+        """
         self._booted = None
         super().pause()
 

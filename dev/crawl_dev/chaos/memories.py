@@ -31,6 +31,8 @@ _IN_HAND_S = 3.0
 _TORN_BYTES = (0, 40)
 #: No URL ends for so long after the last fault, and the queues are empty: what is open has no message.
 _QUIET_LOOKS = 20
+#: Republished pages that fail are through with their retries after this time.
+_RETRIES_S = 60.0
 #: How long a promoted replica's former master stays away.
 _AWAY_S = (0.5, 2.0)
 
@@ -103,7 +105,11 @@ async def republish(world: World) -> None:
         quiet = 0 if waiting or now != done else quiet + 1
         done = now
         if quiet >= _QUIET_LOOKS:
+            start_s = time.monotonic()
             await asyncio.to_thread(_publish_all, world)
+            # An open page may have two messages now; one that fails is tried again for each of them.
+            end_s = time.monotonic()
+            world.note(Fault("republish", start_s, end_s, None, after_s=_RETRIES_S, only_retried=True))
             quiet = 0
 
 
