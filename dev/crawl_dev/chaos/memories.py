@@ -12,7 +12,6 @@ import time
 import pika
 
 from crawl_dev import ports
-from crawl_dev.chaos import books
 from crawl_dev.chaos.books import CRAWL
 from crawl_dev.chaos.faults import Fault
 from crawl_dev.chaos.world import LOOK_S, World
@@ -29,8 +28,9 @@ _UNSYNCED_S = (0.3, 1.2)
 _IN_HAND_S = 3.0
 #: Half of the power cuts leave half a write on the disk: so many bytes of the first lost one.
 _TORN_BYTES = (0, 40)
-#: No URL ends for so long after the last fault, and the queues are empty: what is open has no message.
-_QUIET_LOOKS = 20
+#: No URL ends for so long after the last fault: what is open has no message, or is leased to a living consumer that
+#: has forgotten it, and its message never comes to that one. More messages do.
+_QUIET_LOOKS = 40
 #: Republished pages that fail are through with their retries after this time.
 _RETRIES_S = 60.0
 #: How long a promoted replica's former master stays away.
@@ -100,9 +100,7 @@ async def republish(world: World) -> None:
     quiet, done = 0, -1
     while await world.pause(LOOK_S):
         now = world.samples[-1].done
-        depths = await asyncio.to_thread(books.ready, world.servers.rabbit, world.servers.vhost)
-        waiting = any(not name.startswith("dead.") for name in depths)
-        quiet = 0 if waiting or now != done else quiet + 1
+        quiet = quiet + 1 if now == done else 0
         done = now
         if quiet >= _QUIET_LOOKS:
             start_s = time.monotonic()

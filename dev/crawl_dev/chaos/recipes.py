@@ -211,6 +211,7 @@ RECIPES = (
         counts=("power cut",),
         pages=5000,
         pause_s=0.1,
+        deadline_s=800.0,
     ),
     Recipe(
         name="redis-promote",
@@ -221,6 +222,7 @@ RECIPES = (
         counts=("promote",),
         pages=12000,
         pause_s=0.1,
+        deadline_s=800.0,
         replicated=True,
     ),
 )
