@@ -17,7 +17,7 @@ from protocol_stories import LINKS, SEEDS, Drop, Replay, Seeding, Story, Sweep
 
 #: Beyond a heartbeat's time to live (15 s) and the grace of outboxes (10 s).
 DEAD_S = 16.13
-#: Beyond the lease of a sweeper (60 s).
+#: Beyond any lease that nobody renews (30 s).
 FORGOTTEN_S = 61.7
 
 #: What becomes of a fetch, or of a publication, and how a consumer's life or connection ends.

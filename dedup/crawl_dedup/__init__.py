@@ -20,7 +20,7 @@ from crawl_dedup.fingerprint import Fingerprinter, bucket_bits_for, is_synthetic
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
     HEARTBEAT_S,
-    LEASE_TTL_S,
+    LEASE_HOLDS_S,
     Begun,
     Commit,
     Committed,
@@ -64,7 +64,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     # the ledger's promise
     "ALIVE_TTL_S",
     "HEARTBEAT_S",
-    "LEASE_TTL_S",
+    "LEASE_HOLDS_S",
     "Begun",
     "Commit",
     "Committed",

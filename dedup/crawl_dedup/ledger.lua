@@ -10,8 +10,11 @@
 -- An outbox younger than this is nobody's business but its committer's: after a consumer has left, the broker
 -- redelivers the parent, and whoever gets it publishes the outbox. The sweep comes second, not at the same time.
 local ORPHAN_AFTER_MS = 10000
--- A sweeper's lease. Short, because a lost answer leaves it behind on outboxes that the sweeper never heard of.
-local SWEEP_LEASE_MS = 60000
+-- A lease holds this long after its consumer has taken it, or said with a heartbeat that it still works on the URL.
+-- One that nobody renews is of a sweeper that has not heard the answer, or came back with a Redis that had lost its end.
+local LEASE_HOLDS_MS = 30000
+-- The trace of a lease that holds no more tells for this long that its consumer did not come to an end with the URL.
+local LEASE_TRACE_MS = 600000
 -- Outboxes that one sweep looks at, oldest first: bounds the time that Redis spends on it (about 2 us each).
 local SWEEP_AT_MOST = 1000
 -- Never tell anyone to come back sooner than this.
@@ -44,18 +47,25 @@ end
 
 -- The living consumer that holds the lease on this URL, and for how many milliseconds it lives at least.
 local function living_holder(books, url)
-  local holder = redis.call('GET', books .. 'lease:' .. url)
+  local lease = books .. 'lease:' .. url
+  local holder = redis.call('GET', lease)
   if not holder then return nil end
   local alive_ms = redis.call('PTTL', books .. 'alive:' .. holder)
   if alive_ms == -2 then return nil end
+  if redis.call('PTTL', lease) <= LEASE_TRACE_MS - LEASE_HOLDS_MS then return nil end
   return holder, alive_ms
 end
 
+local function take_lease(books, url, consumer)
+  redis.call('SET', books .. 'lease:' .. url, consumer, 'PX', LEASE_TRACE_MS)
+end
+
 -- How often this URL was tried alone since a consumer died with it in hand, which its lease shows; nil if none did.
-local function trials_of(books, url, holder, suspect_ms)
+local function trials_of(books, url, consumer, suspect_ms)
   local trials = redis.call('GET', books .. 'suspect:' .. url)
   if trials then return tonumber(trials) end
-  if holder or redis.call('EXISTS', books .. 'lease:' .. url) == 0 then return nil end
+  local holder = redis.call('GET', books .. 'lease:' .. url)
+  if not holder or holder == consumer then return nil end
   redis.call('SET', books .. 'suspect:' .. url, 0, 'PX', suspect_ms)
   return 0
 end
@@ -101,25 +111,25 @@ local function admit(books, args, first, max_admitted)
   return new, fields, over
 end
 
-local function keep(books, parent, outcome, fields, consumer, lease_ms)
+local function keep(books, parent, outcome, fields, consumer)
   local outbox = books .. 'out:' .. parent
   redis.call('HSET', outbox, '_', outcome)
   for i = 1, #fields, FIELDS_AT_ONCE do
     redis.call('HSET', outbox, unpack(fields, i, math.min(i + FIELDS_AT_ONCE - 1, #fields)))
   end
   redis.call('ZADD', books .. 'outs', now_ms(), parent)
-  redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', lease_ms)
+  take_lease(books, parent, consumer)
 end
 
--- args: url, consumer, lease_ms, suspect_ms
+-- args: url, consumer, suspect_ms
 local function begin(keys, args)
-  local books, url, consumer, lease_ms = keys[1], args[1], args[2], args[3]
+  local books, url, consumer = keys[1], args[1], args[2]
   local bucket, member = place(url)
   if is_done(books, bucket, member) then return {'done'} end
   local holder, alive_ms = living_holder(books, url)
   if holder and holder ~= consumer then return {'busy', math.max(alive_ms, BUSY_AT_LEAST_MS)} end
-  local trials = trials_of(books, url, holder, args[4])
-  redis.call('SET', books .. 'lease:' .. url, consumer, 'PX', lease_ms)
+  local trials = trials_of(books, url, consumer, args[3])
+  take_lease(books, url, consumer)
   local outbox = redis.call('HGETALL', books .. 'out:' .. url)
   if #outbox > 0 then return {'publish', outbox} end
   adopt(books, bucket, member)
@@ -138,10 +148,10 @@ local function cleared(keys, args)
   return {'cleared'}
 end
 
--- args: parent, consumer, lease_ms, outcome, max_admitted, born, how many counts, (name, by) …, (child, message) …
+-- args: parent, consumer, outcome, max_admitted, born, how many counts, (name, by) …, (child, message) …
 local function commit(keys, args)
-  local books, parent, consumer, lease_ms, outcome, born = keys[1], args[1], args[2], args[3], args[4], args[6]
-  local first_child = 8 + 2 * tonumber(args[7])
+  local books, parent, consumer, outcome, born = keys[1], args[1], args[2], args[3], args[5]
+  local first_child = 7 + 2 * tonumber(args[6])
   -- Links were left out because they are known; to the memory that they are known to?
   if born ~= '' and redis.call('HGET', books .. 'meta', 'born') ~= born then return {'forgot'} end
   if is_url(parent) then
@@ -152,11 +162,11 @@ local function commit(keys, args)
   local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
   if #outbox > 0 then return {'kept', outbox} end
 
-  local new, fields, over = admit(books, args, first_child, tonumber(args[5]))
+  local new, fields, over = admit(books, args, first_child, tonumber(args[4]))
   local children = (#args - first_child + 1) / 2
   local duplicate = children - #new - over
   local discovered = children
-  for i = 8, first_child - 1, 2 do
+  for i = 7, first_child - 1, 2 do
     count(books, args[i], tonumber(args[i + 1]))
     if string.sub(args[i], 1, 9) == 'filtered:' then discovered = discovered + tonumber(args[i + 1]) end
   end
@@ -167,7 +177,7 @@ local function commit(keys, args)
   count(books, 'open', #new)
 
   if #new > 0 then
-    keep(books, parent, outcome, fields, consumer, lease_ms)
+    keep(books, parent, outcome, fields, consumer)
     return {'new', duplicate, over, new}
   end
   if is_url(parent) then
@@ -248,7 +258,7 @@ local function orphans(keys, args)
     if not living_holder(books, parent) then
       local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
       if #outbox > 0 then
-        redis.call('SET', books .. 'lease:' .. parent, consumer, 'PX', SWEEP_LEASE_MS)
+        take_lease(books, parent, consumer)
         found[#found + 1] = {parent, outbox}
       else -- a forgetting that was killed half-way has left the entry behind
         redis.call('ZREM', books .. 'outs', parent)
@@ -302,10 +312,14 @@ local function pin(keys, args)
   return redis.call('HMGET', meta, 'canonicaliser', 'bucket_bits', 'hash_key', 'born')
 end
 
--- args: as pin, then consumer, alive_ms. Pins again what a Redis that came back empty has lost: a consumer that
+-- args: as pin, then consumer, alive_ms, and each URL that it works on. Pins again what a Redis that came back empty has lost: a consumer that
 -- joins later would otherwise begin under a new key, and crawl everything twice.
 local function heartbeat(keys, args)
   redis.call('SET', keys[1] .. 'alive:' .. args[5], 1, 'PX', args[6])
+  for i = 7, #args do
+    local lease = keys[1] .. 'lease:' .. args[i]
+    if redis.call('GET', lease) == args[5] then redis.call('PEXPIRE', lease, LEASE_TRACE_MS) end
+  end
   return pin(keys, args)
 end
 

@@ -220,7 +220,7 @@ class Ledger(Protocol):
         """
 
     async def heartbeat(self) -> None:
-        """Tell the ledger that this consumer lives; its leases hold for ``ALIVE_TTL_S`` from now on."""
+        """Tell the ledger that this consumer lives, and works on what it has in hand; see ``ALIVE_TTL_S``."""
 
     async def leave(self) -> None:
         """Withdraw the heartbeat, so that what this consumer still held is free at once."""
@@ -243,8 +243,9 @@ class Ledger(Protocol):
 ALIVE_TTL_S = 15.0
 #: Three heartbeats fit into the time to live, so two may be late.
 HEARTBEAT_S = 5.0
-#: A lease that a living consumer forgot (a defect) is void after this; far above any fetch with its limits.
-LEASE_TTL_S = 600.0
+#: A lease holds this long after it was taken or renewed; each heartbeat renews those of the URLs in hand. One that
+#: nobody renews came back with a Redis that had lost its last second: its URL waits at most this long.
+LEASE_HOLDS_S = 30.0
 #: How long it is remembered which letter has reopened a URL: a killed replay that is repeated later than this may
 #: fetch what it had replayed once more. Costs about 150 bytes of Redis for each replayed letter meanwhile.
 REOPENED_TTL_S = 7 * 86_400.0

@@ -7,7 +7,7 @@ from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.fingerprint import is_synthetic
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
-    LEASE_TTL_S,
+    LEASE_HOLDS_S,
     REOPENED_TTL_S,
     SUSPECT_TTL_S,
     Begun,
@@ -26,7 +26,7 @@ from crawl_dedup.pulse import Pulse
 
 #: As in ledger.lua, in seconds; the reasons stand there.
 ORPHAN_AFTER_S = 10.0
-_SWEEP_LEASE_S = 60.0
+_LEASE_TRACE_S = 600.0
 _BUSY_AT_LEAST_MS = 250
 
 
@@ -46,6 +46,7 @@ class MemoryLedger:
         self._store = store
         self._consumer = consumer
         self._pulse = Pulse(self)
+        self._in_hand: set[Fingerprint] = set()
         store.books(name)
 
     def __repr__(self) -> str:
@@ -80,21 +81,22 @@ class MemoryLedger:
         holder, alive_s = self._living_holder(url)
         if holder and holder != self._consumer:
             return Begun(Verdict.BUSY, wait_ms=max(round(alive_s * 1000), _BUSY_AT_LEAST_MS))
-        trials = self._trials(url, holder)
+        trials = self._trials(url)
         self._lease(url)
+        self._in_hand.add(url)
         if kept := books.outboxes.get(url):
             return Begun(Verdict.PUBLISH, outbox=kept.of(url))
         books.adopt(url)
         return Begun(Verdict.GO, trials=trials)
 
-    def _trials(self, url: Fingerprint, holder: str) -> int | None:
+    def _trials(self, url: Fingerprint) -> int | None:
         """How often this URL was tried alone since a consumer died with it in hand, which its lease shows."""
         books, now_s = self._books, self._store.clock()
         trials, until_s = books.suspects.get(url, (0, 0.0))
         if now_s < until_s:
             return trials
         lease = books.leases.get(url)
-        if holder or lease is None or lease.until_s <= now_s:
+        if lease is None or lease.holder == self._consumer or lease.renewed_s + _LEASE_TRACE_S <= now_s:
             return None
         books.suspects[url] = (0, now_s + SUSPECT_TTL_S)
         return 0
@@ -105,6 +107,7 @@ class MemoryLedger:
         if commit.relies_on not in {"", books.born}:
             raise LedgerForgot(f"crawl {self._name} was forgotten", remedy="begin the URL again")
         if parent in books.done:
+            self._in_hand.discard(parent)
             return Committed(None)
         if not is_synthetic(parent):
             books.adopt(parent)
@@ -116,10 +119,12 @@ class MemoryLedger:
         books.counts.update(discovered=len(commit.messages) + filtered, duplicate=duplicate)
         books.counts["filtered:max_pages"] += over
         if not new:
+            self._in_hand.discard(parent)
             books.end(parent, commit.outcome)
             return Committed(None, duplicate=duplicate, over_limit=over)
         books.outboxes[parent] = kept = KeptOutbox(commit.outcome, new, self._store.clock())
         self._lease(parent)
+        self._in_hand.add(parent)
         return Committed(kept.of(parent), admitted=len(new), duplicate=duplicate, over_limit=over)
 
     def _admit(self, commit: Commit) -> tuple[dict[Fingerprint, EncodedMessage], int, int]:
@@ -137,6 +142,7 @@ class MemoryLedger:
 
     async def finish(self, parent: Fingerprint) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.finish`."""
+        self._in_hand.discard(parent)
         books = self._books
         if kept := books.outboxes.pop(parent, None):
             books.end(parent, kept.outcome)
@@ -151,6 +157,7 @@ class MemoryLedger:
 
     async def release(self, url: Fingerprint) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
+        self._in_hand.discard(url)
         lease = self._books.leases.get(url)
         if lease and lease.holder == self._consumer:
             del self._books.leases[url]
@@ -191,10 +198,15 @@ class MemoryLedger:
 
     async def heartbeat(self) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.heartbeat`."""
-        self._books.alive_until_s[self._consumer] = self._store.clock() + ALIVE_TTL_S
+        books, now_s = self._books, self._store.clock()
+        books.alive_until_s[self._consumer] = now_s + ALIVE_TTL_S
+        for url in self._in_hand:
+            if (lease := books.leases.get(url)) and lease.holder == self._consumer:
+                self._lease(url)
 
     async def leave(self) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.leave`."""
+        self._in_hand.clear()
         self._books.alive_until_s.pop(self._consumer, None)
 
     async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
@@ -205,7 +217,7 @@ class MemoryLedger:
             if len(found) == limit or kept.committed_s > old_s:
                 break
             if not self._living_holder(parent)[0]:
-                self._lease(parent, _SWEEP_LEASE_S)
+                self._lease(parent)
                 found.append(kept.of(parent))
         return found
 
@@ -229,13 +241,13 @@ class MemoryLedger:
         letter, until_s = self._books.reopened.get(url, (None, 0.0))
         return letter if self._store.clock() < until_s else None
 
-    def _lease(self, url: Fingerprint, for_s: float = LEASE_TTL_S) -> None:
-        self._books.leases[url] = Lease(self._consumer, self._store.clock() + for_s)
+    def _lease(self, url: Fingerprint) -> None:
+        self._books.leases[url] = Lease(self._consumer, self._store.clock())
 
     def _living_holder(self, url: Fingerprint) -> tuple[str, float]:
         """Whose living lease lies on this URL, and for how many seconds he lives at least; or nobody's."""
         lease, now_s = self._books.leases.get(url), self._store.clock()
-        if lease is None or lease.until_s <= now_s:
+        if lease is None or lease.renewed_s + LEASE_HOLDS_S <= now_s:
             return "", 0.0
         alive_s = self._books.alive_until_s.get(lease.holder, 0.0) - now_s
         return (lease.holder, alive_s) if alive_s > 0 else ("", 0.0)

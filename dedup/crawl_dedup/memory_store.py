@@ -25,10 +25,10 @@ class KeptOutbox:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Whose a URL is, and until when at most."""
+    """Whose a URL is, and when that was last said."""
 
     holder: str
-    until_s: float
+    renewed_s: float
 
 
 @dataclass(slots=True)

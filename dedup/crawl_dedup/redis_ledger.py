@@ -9,7 +9,6 @@ from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.fingerprint import Fingerprinter
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
-    LEASE_TTL_S,
     REOPENED_TTL_S,
     SUSPECT_TTL_S,
     Begun,
@@ -26,7 +25,6 @@ from crawl_dedup.pulse import Pulse
 from crawl_dedup.redis_batch import BatchedRedis
 
 _ALIVE_MS = int(ALIVE_TTL_S * 1000)
-_LEASE_MS = int(LEASE_TTL_S * 1000)
 _REOPENED_MS = int(REOPENED_TTL_S * 1000)
 _SUSPECT_MS = int(SUSPECT_TTL_S * 1000)
 #: Keys that one SCAN step looks at: about a millisecond of Redis' time.
@@ -55,6 +53,7 @@ class RedisLedger:
         self._books = redis_names.prefix(name)
         self._alive = redis_names.alive(name, consumer)
         self._pulse = Pulse(self)
+        self._in_hand: set[Fingerprint] = set()
 
     @classmethod
     async def open(
@@ -109,22 +108,23 @@ class RedisLedger:
 
     async def begin(self, url: Fingerprint) -> Begun:
         """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
-        words = (self._books, url, self._consumer, _LEASE_MS, _SUSPECT_MS)
-        answer = await self._redis.call("FCALL", "ledger1_begin", 1, *words)
+        answer = await self._redis.call("FCALL", "ledger1_begin", 1, self._books, url, self._consumer, _SUSPECT_MS)
         match answer[0]:
             case b"go":
+                self._in_hand.add(url)
                 return _GO if len(answer) == 1 else Begun(Verdict.GO, trials=answer[1])
             case b"done":
                 return _DONE
             case b"busy":
                 return Begun(Verdict.BUSY, wait_ms=answer[1])
             case _:
+                self._in_hand.add(url)
                 return Begun(Verdict.PUBLISH, outbox=_outbox(url, answer[1]))
 
     async def commit(self, commit: Commit) -> Committed:
         """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
         words: list[str | bytes | int] = ["FCALL", "ledger1_commit", 1, self._books]
-        words += (commit.parent, self._consumer, _LEASE_MS, commit.outcome, commit.max_admitted)
+        words += (commit.parent, self._consumer, commit.outcome, commit.max_admitted)
         words += (commit.relies_on, len(commit.counts))
         for count in commit.counts.items():
             words += count
@@ -133,21 +133,25 @@ class RedisLedger:
         answer = await self._redis.call(*words)
         match answer[0]:
             case b"new":
+                self._in_hand.add(commit.parent)
                 messages = tuple([commit.messages[index] for index in answer[3]])
                 outbox = Outbox(commit.parent, commit.outcome, messages)
                 return Committed(outbox, admitted=len(messages), duplicate=answer[1], over_limit=answer[2])
             case b"finished":
+                self._in_hand.discard(commit.parent)
                 return Committed(None, duplicate=answer[1], over_limit=answer[2])
             case b"kept":
                 return Committed(_outbox(commit.parent, answer[1]))
             case b"forgot":
                 raise LedgerForgot(f"Redis has forgotten crawl {self._name}", remedy="begin the URL again")
             case _:
+                self._in_hand.discard(commit.parent)
                 return _FINISHED
 
     async def finish(self, parent: Fingerprint) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.finish`."""
         answer = await self._redis.call("FCALL", "ledger1_finish", 1, self._books, parent)
+        self._in_hand.discard(parent)
         return bool(answer[0] == b"finished")
 
     async def confirmed(self, parent: Fingerprint, children: Sequence[Fingerprint]) -> None:
@@ -156,6 +160,7 @@ class RedisLedger:
 
     async def release(self, url: Fingerprint) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
+        self._in_hand.discard(url)
         await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer)
 
     async def trial(self, url: Fingerprint, number: int) -> None:
@@ -185,7 +190,14 @@ class RedisLedger:
         """
         mine = self.pinned
         answer = await self._redis.call(
-            "FCALL", "ledger1_heartbeat", 1, self._books, *mine.reborn().encode(), self._consumer, _ALIVE_MS
+            "FCALL",
+            "ledger1_heartbeat",
+            1,
+            self._books,
+            *mine.reborn().encode(),
+            self._consumer,
+            _ALIVE_MS,
+            *self._in_hand,
         )
         theirs = pin.Pin.decode(answer)
         pin.agree(self._name, theirs, canonicaliser=mine.canonicaliser, hash_key=mine.hash_key)
@@ -193,6 +205,7 @@ class RedisLedger:
 
     async def leave(self) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.leave`."""
+        self._in_hand.clear()
         await self._redis.call("DEL", self._alive)
 
     async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:

@@ -9,7 +9,7 @@ import pytest
 
 from crawl_dedup import (
     ALIVE_TTL_S,
-    LEASE_TTL_S,
+    LEASE_HOLDS_S,
     Commit,
     Ledger,
     LedgerForgot,
@@ -115,13 +115,48 @@ async def test_heartbeats_keep_a_lease(world):
 
 
 @in_a_world
-async def test_a_lease_that_a_living_consumer_forgot_ends_by_itself(world):
+async def test_a_lease_that_a_living_consumer_does_not_know_of_ends_by_itself(world):
+    """It came back with a Redis that had lost how the URL ended: the consumer lives, and works on other things."""
+    before, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(b, "page")
+    await before.begin(url)
+    a = await world.ledger("a")
+    for _ in range(3):
+        await a.heartbeat()
+        assert (await b.begin(url)).verdict is Verdict.BUSY
+        await world.passes(LEASE_HOLDS_S / 3)
+    await a.heartbeat()
+    assert (await b.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_what_was_given_back_or_has_ended_is_renewed_no_more(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    released, finished, empty = urls(a, "released", "finished", "empty")
+    for url in (released, finished, empty):
+        await a.begin(url)
+    await a.release(released)
+    await a.commit(Commit(finished, "ok", links(a, "child")))
+    await a.finish(finished)
+    await a.commit(Commit(empty, "ok"))
+    await world.forget()
+    for url in (released, finished, empty):  # the same URLs, leased to the same consumer by somebody else
+        await (await world.ledger("a")).begin(url)
+    for _ in range(3):
+        await world.passes(LEASE_HOLDS_S / 3)
+        await a.heartbeat()
+    assert {(await b.begin(url)).verdict for url in (released, finished, empty)} == {Verdict.GO}
+
+
+@in_a_world
+async def test_a_lease_holds_for_as_long_as_its_consumer_is_at_work_even_beyond_its_trace(world):
     a, b = await living(world, "a"), await living(world, "b")
     [url] = urls(a, "page")
     await a.begin(url)
-    await world.passes(LEASE_TTL_S)
-    await a.heartbeat()
-    assert (await b.begin(url)).verdict is Verdict.GO
+    for _ in range(60):
+        await world.passes(12)
+        await a.heartbeat()
+    assert (await b.begin(url)).verdict is Verdict.BUSY
 
 
 @in_a_world
@@ -224,6 +259,15 @@ async def test_a_suspect_that_waits_for_its_host_stays_suspect(world):
     await world.passes(SUSPECT_TTL_S + 1)
     b = await living(world, "b")
     assert (await b.begin(url)).trials is None
+
+
+@in_a_world
+async def test_a_url_stays_suspect_though_it_is_taken_up_much_later(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await world.passes(300)
+    assert (await (await living(world, "b")).begin(url)).trials == 0
 
 
 @in_a_world

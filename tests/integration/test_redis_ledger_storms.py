@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from crawl_dedup import LEASE_TTL_S, Commit, LedgerRefused, LedgerUnavailable, RedisLedger, Verdict, open_redis
+from crawl_dedup import LEASE_HOLDS_S, Commit, LedgerRefused, LedgerUnavailable, RedisLedger, Verdict, open_redis
 from crawl_dev import PrivateServers
 from ledger_worlds import NAME, MemoryWorld, RedisWorld
 
@@ -290,7 +290,7 @@ def test_redis_that_loses_its_last_writes_costs_refetches_but_no_url(lost_bytes)
         with log.open("r+b") as file:
             file.truncate(log.stat().st_size - lost_bytes)
         await asyncio.to_thread(server.heal)
-        await world.passes(LEASE_TTL_S)  # leases that came back, of URLs that nobody works on any more
+        await world.passes(LEASE_HOLDS_S)  # leases that came back, of URLs that nobody works on any more
 
     async def play(server):
         async with await open_redis(server.url, name="tests") as redis:
@@ -298,7 +298,7 @@ def test_redis_that_loses_its_last_writes_costs_refetches_but_no_url(lost_bytes)
             losing = asyncio.create_task(lose(server, world))
             await crawl.run(await join(redis, "a"), await join(redis, "b"))
             await losing
-            await world.passes(LEASE_TTL_S)
+            await world.passes(LEASE_HOLDS_S)
             sweeper = await join(redis, "sweeper")
             await crawl.sweep(sweeper)
             await crawl.drain(sweeper)

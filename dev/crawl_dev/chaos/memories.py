@@ -2,21 +2,17 @@
 
 A Redis that loses its last writes goes back to an earlier moment. Whatever was begun or ended since may be fetched
 again. A URL that had ended and was acknowledged since then counts as open, and no message for it exists any more:
-that is mended at the end by publishing a message for every page of the plan, which those that are done turn away.
+that is mended as an operator would, with ``crawl-doctor --repair``.
 """
 
 import asyncio
-import json
 import time
 
-import pika
-
-from crawl_dev import ports
+from crawl_dev.chaos import commands
 from crawl_dev.chaos.books import CRAWL
 from crawl_dev.chaos.faults import Fault
 from crawl_dev.chaos.world import LOOK_S, World
 from crawl_dev.errors import ServersError
-from crawl_dev.management import PASSWORD, USERNAME
 from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 
@@ -28,8 +24,7 @@ _UNSYNCED_S = (0.3, 1.2)
 _IN_HAND_S = 3.0
 #: Half of the power cuts leave half a write on the disk: so many bytes of the first lost one.
 _TORN_BYTES = (0, 40)
-#: No URL ends for so long after the last fault: what is open has no message, or is leased to a living consumer that
-#: has forgotten it, and its message never comes to that one. More messages do.
+#: No URL ends for so long after the last fault: what is open has no message, or a lease that will soon be over.
 _QUIET_LOOKS = 40
 #: Republished pages that fail are through with their retries after this time.
 _RETRIES_S = 60.0
@@ -63,7 +58,7 @@ async def cut_power(world: World, times: int) -> None:
         await asyncio.to_thread(redis.cut_power, survived, torn_bytes)
         await asyncio.to_thread(redis.heal)
         world.note(_rolled_back("power cut", start_s, time.monotonic()))
-    await republish(world)
+    await repair(world)
 
 
 async def promote(world: World, times: int) -> None:
@@ -87,7 +82,7 @@ async def promote(world: World, times: int) -> None:
             await asyncio.to_thread(redis.start)
         # A thawed master answers those that are still connected to it, until the Sentinels make a replica of it.
         world.note(_rolled_back("promote", start_s, time.monotonic() if frozen else promoted_s))
-    await republish(world)
+    await repair(world)
 
 
 def _rolled_back(name: str, start_s: float, end_s: float) -> Fault:
@@ -95,8 +90,8 @@ def _rolled_back(name: str, start_s: float, end_s: float) -> Fault:
     return Fault(name, start_s, end_s, consumers=None, before_s=_IN_HAND_S)
 
 
-async def republish(world: World) -> None:
-    """Wait until the crawl is complete or nothing moves any more; then publish every page again, until it is."""
+async def repair(world: World) -> None:
+    """Wait until the crawl is complete; and whenever nothing moves any more, publish again what is open."""
     quiet, done = 0, -1
     while await world.pause(LOOK_S):
         now = world.samples[-1].done
@@ -104,24 +99,17 @@ async def republish(world: World) -> None:
         done = now
         if quiet >= _QUIET_LOOKS:
             start_s = time.monotonic()
-            await asyncio.to_thread(_publish_all, world)
+            await asyncio.to_thread(_publish_what_is_open, world)
             # An open page may have two messages now; one that fails is tried again for each of them.
             end_s = time.monotonic()
-            world.note(Fault("republish", start_s, end_s, None, after_s=_RETRIES_S, only_retried=True))
+            world.note(Fault("repair", start_s, end_s, None, after_s=_RETRIES_S, only_retried=True))
             quiet = 0
 
 
-def _publish_all(world: World) -> None:
-    login = pika.PlainCredentials(USERNAME, PASSWORD)
-    port = world.servers.rabbit.nodes[0].port
-    where = pika.ConnectionParameters(ports.LOOPBACK, port, world.servers.vhost, login)
-    with pika.BlockingConnection(where) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        persistent = pika.BasicProperties(delivery_mode=2)  # type: ignore[no-untyped-call]
-        for url in world.plan.reachable:
-            body = json.dumps({"v": 1, "crawl": CRAWL, "url": url})
-            channel.basic_publish(CRAWL, "page", body.encode(), persistent, mandatory=True)
+def _publish_what_is_open(world: World) -> None:
+    urls = world.folder / "urls.txt"
+    urls.write_text("\n".join(world.plan.reachable))
+    commands.run(world.environment, "crawl-doctor", CRAWL, "--repair", "--from", str(urls))
 
 
 def _single(world: World) -> RedisServer:
