@@ -26,8 +26,6 @@ _IN_HAND_S = 3.0
 _TORN_BYTES = (0, 40)
 #: No URL ends for so long after the last fault: what is open has no message, or a lease that will soon be over.
 _QUIET_LOOKS = 40
-#: Republished pages that fail are through with their retries after this time.
-_RETRIES_S = 60.0
 #: How long a promoted replica's former master stays away.
 _AWAY_S = (0.5, 2.0)
 
@@ -86,8 +84,8 @@ async def promote(world: World, times: int) -> None:
 
 
 def _rolled_back(name: str, start_s: float, end_s: float) -> Fault:
-    """Explains what was in anybody's hands, or ended, since ``start_s``."""
-    return Fault(name, start_s, end_s, consumers=None, before_s=_IN_HAND_S)
+    """Explains what was in anybody's hands, or ended, since ``start_s``; found again, it is published again."""
+    return Fault(name, start_s, end_s, consumers=None, before_s=_IN_HAND_S, doubled=True)
 
 
 async def repair(world: World) -> None:
@@ -100,9 +98,7 @@ async def repair(world: World) -> None:
         if quiet >= _QUIET_LOOKS:
             start_s = time.monotonic()
             await asyncio.to_thread(_publish_what_is_open, world)
-            # An open page may have two messages now; one that fails is tried again for each of them.
-            end_s = time.monotonic()
-            world.note(Fault("repair", start_s, end_s, None, after_s=_RETRIES_S, only_retried=True))
+            world.note(Fault("repair", start_s, time.monotonic(), doubled=True))
             quiet = 0
 
 

@@ -37,6 +37,7 @@ class Recipe:
         replicated: whether Redis has a replica, and Sentinels.
         seeding: brings the seeds in, before any consumer is started.
         exact: whether even the duplicates are known in advance; see :func:`crawl_dev.chaos.verdict.judge`.
+        rolled_back: whether Redis loses writes; see there.
         may_end_with: exit codes that a consumer may end with by itself.
         deadline_s: a round that takes longer hangs.
     """
@@ -57,6 +58,7 @@ class Recipe:
     replicated: bool = False
     seeding: Callable[[World], Awaitable[None]] = seed_once
     exact: bool = True
+    rolled_back: bool = False
     may_end_with: frozenset[int] = frozenset()
     deadline_s: float = 240.0
 

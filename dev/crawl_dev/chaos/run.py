@@ -102,7 +102,7 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
     gave_up = set(world.consumers.gave_up) - recipe.may_end_with
     await world.consumers.stop()
     found = await asyncio.to_thread(evidence.gather, world)
-    judged = verdict.judge(world.plan, found, exact=recipe.exact)
+    judged = verdict.judge(world.plan, found, exact=recipe.exact, rolled_back=recipe.rolled_back)
     said = world.consumers.last_lines
     more = [*hung, *(f"a consumer ended by itself with exit code {code}: {said[code]}" for code in sorted(gave_up))]
     return Round(

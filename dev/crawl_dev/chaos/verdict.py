@@ -35,13 +35,15 @@ class Verdict:
     complaints: tuple[str, ...]
 
 
-def judge(plan: SitePlan, evidence: Evidence, *, exact: bool = True) -> Verdict:
+def judge(plan: SitePlan, evidence: Evidence, *, exact: bool = True, rolled_back: bool = False) -> Verdict:
     """All oracles.
 
     Args:
         plan: what there was to find.
         evidence: what was found.
         exact: seeds went in once, and Redis lost nothing: then even the duplicates are known in advance.
+        rolled_back: Redis lost its last writes: what was done and acknowledged then, and what was found there, may
+            be in no book. It was fetched and recorded all the same.
     """
     lost = plan.reachable.keys() - {fetch.url for fetch in evidence.fetches}
     extra = _extra_fetches(plan, evidence)
@@ -51,7 +53,7 @@ def judge(plan: SitePlan, evidence: Evidence, *, exact: bool = True) -> Verdict:
         *_some("fetched though nothing links there", _strayed(plan, evidence)),
         *_records(plan, evidence, extra.again),
         *_dead_letters(plan, evidence, extra.again),
-        *_books(plan, evidence, exact=exact),
+        *_books(plan, evidence, exact=exact, rolled_back=rolled_back),
         *_some("still in queues", [f"{name} {depth}" for name, depth in evidence.ready.items()]),
         *_some("left over in Redis", evidence.leftovers),
     ]
@@ -151,21 +153,21 @@ def _dead_letters(plan: SitePlan, evidence: Evidence, again: frozenset[str]) -> 
     yield from _some("have several dead letters without a reason", double)
 
 
-def _books(plan: SitePlan, evidence: Evidence, *, exact: bool) -> Iterator[str]:
+def _books(plan: SitePlan, evidence: Evidence, *, exact: bool, rolled_back: bool) -> Iterator[str]:
     counts = evidence.books.counts
     if not evidence.books.complete:
         yield f"not complete: {counts['open']} open, {evidence.books.outboxes} outboxes"
-    if counts["admitted"] != len(plan.reachable):
+    if counts["admitted"] > len(plan.reachable) or (counts["admitted"] < len(plan.reachable) and not rolled_back):
         yield f"{counts['admitted']} admitted, {len(plan.reachable)} reachable"
     outcomes = Counter({k.removeprefix("outcome:"): n for k, n in counts.items() if k.startswith("outcome:") and n})
-    if outcomes != plan.outcomes:
+    if outcomes - plan.outcomes or (plan.outcomes - outcomes and not rolled_back):
         yield f"outcomes {dict(outcomes)}, planned {dict(plan.outcomes)}"
     filtered = sum(n for name, n in counts.items() if name.startswith("filtered:"))
     found = counts["admitted"] - counts["adopted"] + counts["duplicate"] + filtered
     if counts["discovered"] != found:
         yield f"{counts['discovered']} discovered, {found} admitted, duplicate or filtered"
     planned = (plan.discovered + len(plan.seeds), plan.filtered)
-    if exact and (counts["discovered"], filtered) != planned:
+    if exact and not rolled_back and (counts["discovered"], filtered) != planned:
         yield f"{counts['discovered']} discovered and {filtered} filtered, planned {planned[0]} and {planned[1]}"
 
 
