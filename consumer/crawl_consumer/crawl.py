@@ -39,6 +39,8 @@ from crawl_producer.topology import CrawlSpec
 
 log = logging.getLogger(__name__)
 
+#: How long a suspect is parked when others wait already to have the process to themselves.
+SUSPECT_PARK_MS = 1000
 #: Whoever must leave gives back his lease within this time, or not at all.
 RELEASE_S = 2.0
 
@@ -147,13 +149,18 @@ class Crawl:
         if not isinstance(may, Allowed):
             await self._settler.settle(delivery, message, Work(url, ""), may)
             return
-        async with self._tools.gate.turn(message, url, crawl_delay_s=may.crawl_delay_s) as turn:
+        if trials is not None and self._trials.crowded:
+            await self._settler.park(delivery, message, SUSPECT_PARK_MS, release=url)
+            return
+        async with (
+            self._trials.of(url, trials),
+            self._tools.gate.turn(message, url, crawl_delay_s=may.crawl_delay_s) as turn,
+        ):
             if turn.park_ms:
                 later = message.model_copy(update={"at_address": turn.at_address})
                 await self._settler.defer(delivery, later, turn.park_ms, release=url)
                 return
-            async with self._trials.fetching(url, trials):
-                told = await self._fetch(message, turn)
+            told = await self._fetch(message, turn)
             work = Work(url, "", told.gathered.links, told.gathered.counts, told.gathered.relies_on)
             await self._settler.settle(delivery, message, work, told.verdict, told.status)
 

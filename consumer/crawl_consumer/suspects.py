@@ -8,13 +8,18 @@ its fetch. Whoever survives that is cleared; who does not is known, and takes no
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from crawl_dedup import Fingerprint, Ledger
+from crawl_dedup import CrawlError, Fingerprint, Ledger
 
 #: Consumers that may die over one URL alone before it becomes a dead letter. One death may have any cause (an
 #: operator, the machine, another process' memory); three in a row at the same URL have one.
 MOST_TRIALS = 3
+#: Suspects that are held while others have the process to themselves. All that was in hand at a death is suspect, so
+#: that there may be hundreds; their hosts are asked one by one, and whoever waits for long comes back later instead.
+MOST_WAITING = 4
+#: Seconds to tell the ledger that a suspect did no harm: Redis may be what has failed.
+CLEAR_S = 2.0
 
 
 class Company:
@@ -24,6 +29,11 @@ class Company:
         self._present = 0
         self._one_alone = False
         self._waiting: deque[tuple[asyncio.Future[None], bool]] = deque()
+
+    @property
+    def alone_waiting(self) -> int:
+        """How many wait to be alone."""
+        return sum(alone for turn, alone in self._waiting if not turn.cancelled())
 
     def __repr__(self) -> str:
         return f"<Company of {self._present}, {len(self._waiting)} wait>"
@@ -84,19 +94,30 @@ class Trials:
         self._ledger = ledger
         self._company = company
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait to be alone that one more should come back later instead of being held."""
+        return self._company.alone_waiting >= MOST_WAITING
+
     @asynccontextmanager
-    async def fetching(self, url: Fingerprint, trials: int | None) -> AsyncIterator[None]:
-        """What might kill the process is done in here.
+    async def of(self, url: Fingerprint, trials: int | None) -> AsyncIterator[None]:
+        """What might kill the process is done in here, from the host's turn until the URL is settled.
+
+        Whatever comes of it, an error of ours and a shutdown included: this process has survived, and the URL is
+        cleared.
 
         Args:
             url: what is fetched.
             trials: as :meth:`crawl_dedup.ledger.Ledger.begin` says; None: beside the others.
         """
-        if trials is None:
-            async with self._company.joined():
+        async with self._company.joined(alone=trials is not None):
+            if trials is None:
                 yield
-            return
-        async with self._company.joined(alone=True):
+                return
             await self._ledger.trial(url, trials + 1)
-            yield
-            await self._ledger.cleared(url)
+            try:
+                yield
+            finally:
+                with suppress(CrawlError, TimeoutError):
+                    async with asyncio.timeout(CLEAR_S):
+                        await self._ledger.cleared(url)

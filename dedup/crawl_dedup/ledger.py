@@ -157,6 +157,10 @@ class Ledger(Protocol):
     def born(self) -> str:
         """The mark of this memory as of the last heartbeat; another one when the crawl was forgotten in between."""
 
+    @property
+    def interruptions(self) -> int:
+        """Grows whenever the way to this memory was lost: it may have gone back to an earlier moment since."""
+
     def fingerprint(self, canonical_url: str) -> Fingerprint:
         """The identity of a canonical URL under this crawl's hash key. Pure and fast."""
 

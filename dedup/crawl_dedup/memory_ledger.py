@@ -63,6 +63,11 @@ class MemoryLedger:
         return self._books.born
 
     @property
+    def interruptions(self) -> int:
+        """See :attr:`crawl_dedup.ledger.Ledger.interruptions`."""
+        return 0
+
+    @property
     def _books(self) -> Books:
         return self._store.books(self._name)
 

@@ -69,6 +69,7 @@ class BatchedRedis:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.address = address
+        self.connections = 0  #: made so far
         self._connect = connect
         self._connection: AbstractConnection | None = None
         self._libraries = tuple(libraries)
@@ -152,6 +153,7 @@ class BatchedRedis:
         sent = self._sent
         if self._connection is None:
             self._connection = await self._connect()
+            self.connections += 1
         connection = self._connection
         await connection.send_packed_command(b"".join([call.packed for call in sent]), check_health=False)
         functions_lost = False

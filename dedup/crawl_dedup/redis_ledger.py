@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from crawl_dedup import pin, redis_names
 from crawl_dedup.canonical import CANONICALISER_VERSION
-from crawl_dedup.errors import LedgerForgot
+from crawl_dedup.errors import CrawlMismatch, LedgerForgot
 from crawl_dedup.fingerprint import Fingerprinter
 from crawl_dedup.ledger import (
     ALIVE_TTL_S,
@@ -54,6 +54,7 @@ class RedisLedger:
         self._alive = redis_names.alive(name, consumer)
         self._pulse = Pulse(self)
         self._in_hand: set[Fingerprint] = set()
+        self._mismatch: CrawlMismatch | None = None
 
     @classmethod
     async def open(
@@ -99,6 +100,11 @@ class RedisLedger:
         """See :attr:`crawl_dedup.ledger.Ledger.born`."""
         return self.pinned.born
 
+    @property
+    def interruptions(self) -> int:
+        """See :attr:`crawl_dedup.ledger.Ledger.interruptions`."""
+        return self._redis.connections
+
     async def __aenter__(self) -> Self:
         await self._pulse.start()
         return self
@@ -107,7 +113,13 @@ class RedisLedger:
         await self._pulse.stop()
 
     async def begin(self, url: Fingerprint) -> Begun:
-        """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
+        """See :meth:`crawl_dedup.ledger.Ledger.begin`.
+
+        Raises:
+            CrawlMismatch: see :meth:`heartbeat`.
+        """
+        if self._mismatch is not None:
+            raise self._mismatch
         answer = await self._redis.call("FCALL", "ledger1_begin", 1, self._books, url, self._consumer, _SUSPECT_MS)
         match answer[0]:
             case b"go":
@@ -200,7 +212,11 @@ class RedisLedger:
             *self._in_hand,
         )
         theirs = pin.Pin.decode(answer)
-        pin.agree(self._name, theirs, canonicaliser=mine.canonicaliser, hash_key=mine.hash_key)
+        try:
+            pin.agree(self._name, theirs, canonicaliser=mine.canonicaliser, hash_key=mine.hash_key)
+        except CrawlMismatch as error:
+            self._mismatch = error  # the pulse goes on; whoever begins a URL next must hear it
+            raise
         self.pinned = theirs
 
     async def leave(self) -> None:

@@ -74,9 +74,6 @@ class Admission:
         max_pages: admit no URL beyond this many (0: no limit).
         refused_tries: how often to publish what a full queue refuses. A consumer tries once and parks its URL,
             because it holds a delivery; a seeder holds nothing and tries until it is accepted (None).
-
-    Attributes:
-        known: URLs of found links that need not be brought here again (:func:`crawl_consumer.harvest.links`).
     """
 
     def __init__(
@@ -93,7 +90,20 @@ class Admission:
         self._router = router
         self._max_pages = max_pages
         self._refused_tries = refused_tries
-        self.known = Known(ledgers[0].born)
+        self._known = Known(ledgers[0].born)
+        self._interruptions = ledgers[0].interruptions
+
+    @property
+    def known(self) -> Known:
+        """URLs of found links that need not be brought here again (:func:`crawl_consumer.harvest.links`).
+
+        None at first, and none again after the connection to Redis was lost: if it went back to an earlier moment, a
+        queue that somebody purges now may hold the only trace of a URL.
+        """
+        if (interruptions := self._ledgers[0].interruptions) != self._interruptions:
+            self._interruptions = interruptions
+            self._known.clear()
+        return self._known
 
     async def admit(self, work: Work, *, seed: bool = False) -> Admitted:
         """Commit, publish, confirm, finish. Returns when the broker has every new link.

@@ -6,7 +6,7 @@ only when
 
 * RabbitMQ has confirmed its message to *this* process, so that it is safe in a queue until a consumer is done
   with it, or
-* *this* process has brought it to its end, and all its links were confirmed.
+* *this* process has brought it to its end, and what it links to is safe.
 
 That the ledger *said* it is admitted is not enough. Its message may still lie in the outbox of another page, and a
 Redis that loses its last second loses that outbox together with the admission. The other page is fetched again then,
@@ -52,4 +52,8 @@ class Known:
         """Begin anew for this memory of the crawl, unless it is the one already."""
         if born != self.born:
             self.born = born
-            self._young, self._old = set(), set()
+            self.clear()
+
+    def clear(self) -> None:
+        """Know nothing."""
+        self._young, self._old = set(), set()

@@ -75,8 +75,10 @@ def test_a_command_refuses_it_too(monkeypatch):
 def test_every_place_stands_in_the_code_and_no_other():
     calls = re.compile(r'(?:reached|lost)\("([\w.]+)"\)')
     found = {place for folder in SOURCES for file in folder.rglob("*.py") for place in calls.findall(file.read_text())}
-    steps = {
-        f"{step}.reply" for step in re.findall(r"ledger1_(\w+)", (SOURCES[0] / "crawl_dedup/ledger.lua").read_text())
-    }
+    functions = (SOURCES[0] / "crawl_dedup/ledger.lua").read_text()
+    steps = set(re.findall(r"ledger1_(\w+)", functions))
+    only_read = set(re.findall(r"ledger1_(\w+)'[^\n]*no-writes", functions))
+    # A trial that is noted twice or not at all, and one that is not cleared, change what may be done next by one trial.
+    walked = steps - only_read - {"pin", "trial", "cleared"}
     assert found <= crash_points.POINTS
-    assert crash_points.POINTS - found == (steps - {"progress.reply", "pin.reply"})
+    assert crash_points.POINTS - found == {f"{step}.reply" for step in walked}

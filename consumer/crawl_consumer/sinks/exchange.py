@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
 #: … up to this. Until it is accepted the pages wait, which slows the crawl down to its readers.
 _PAUSE_MAX_S = 5.0
+#: Seconds that closing waits for room: meanwhile deliveries are held that another consumer could work on.
+CLOSE_S = 5.0
 #: A topic exchange lets readers choose kinds of items by this routing key.
 _KIND = "{kind}"
 
@@ -44,7 +46,7 @@ class ExchangeSink(ItemsOnly):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._groups.close()
+        await self._groups.close(CLOSE_S)
 
     def write(self, record: Record) -> None:
         """Take a record into the next group of messages.

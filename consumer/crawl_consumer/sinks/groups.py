@@ -51,10 +51,27 @@ class Groups(Generic[T]):
         if (group := self._next if self._waiting else self._running) is not None:
             await asyncio.shield(group)
 
-    async def close(self) -> None:
-        """Flush, unless something failed before: whoever was told of that failure must not hear it again."""
-        if self._failure is None:
-            await self.flush()
+    async def close(self, within_s: float | None = None) -> None:
+        """Flush, unless something failed before: whoever was told of that failure must not hear it again.
+
+        Args:
+            within_s: seconds; what is not safe by then is given up, and its pages come again. None: no limit.
+
+        Raises:
+            OutputFailed: not everything is safe.
+        """
+        if self._failure is not None:
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                await self.flush()
+        except TimeoutError:
+            for task in (self._running, self._next):
+                if task is not None:
+                    task.cancel()
+            raise OutputFailed(
+                f"items are not accepted after {within_s} s", remedy="make room; their pages come again"
+            ) from None
 
     async def _keep_group(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
@@ -67,6 +84,9 @@ class Groups(Generic[T]):
         except OutputFailed as error:
             self._failure = error
             raise
+        except Exception as error:  # a defect of ours, or of a library; what was in the group is not safe either
+            self._failure = OutputFailed(f"items could not be kept: {error!r}", remedy="report it; nothing is lost")
+            raise self._failure from error
 
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:

@@ -107,7 +107,11 @@ class SqlSink(ItemsOnly):
                 connection.execute(sa.insert(table), mine)
 
     def _make(self, table: sa.Table) -> None:
-        table.create(self._engine, checkfirst=True)
+        try:
+            table.create(self._engine, checkfirst=True)
+        except DBAPIError:
+            if not sa.inspect(self._engine).has_table(table.name):  # else another process made it at the same moment
+                raise
         there = {column["name"] for column in sa.inspect(self._engine).get_columns(table.name)}
         if missing := [column.name for column in table.columns if column.name not in there]:
             raise OutputFailed(

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_json
 from sqlalchemy.dialects import mysql
 
 from crawl_consumer.errors import ItemInvalid
@@ -35,6 +35,7 @@ _TYPES: dict[type, Any] = {
     Decimal: sa.Numeric(38, 12),
 }
 _BIGINT = range(-(2**63), 2**63)
+_MOST = Decimal(10) ** 26  #: NUMERIC(38, 12) has so much room before the point
 
 
 def table_for(record: Record, metadata: sa.MetaData) -> sa.Table:
@@ -96,6 +97,11 @@ def _cell(column: sa.Column[Any], value: object) -> object:
             if number not in _BIGINT:
                 raise ItemInvalid(f"item key {column.name!r}: {number} is beyond 64 bits", remedy="make it text")
             return number
+        case sa.Numeric():
+            number = _fitting(column.name, value, Decimal)
+            if not number.is_finite() or abs(number) >= _MOST:
+                raise ItemInvalid(f"item key {column.name!r}: {number} fits into no column", remedy="make it text")
+            return number
         case sa.Double():
             return float(_fitting(column.name, value, int | float))
         case _:
@@ -113,8 +119,8 @@ def _fitting(name: str, value: object, kind: Any) -> Any:
 
 def _json(name: str, value: object) -> object:
     try:
-        return to_jsonable_python(value, inf_nan_mode="null")
-    except PydanticSerializationError as error:
+        return from_json(to_json(value, inf_nan_mode="null"))
+    except (PydanticSerializationError, ValueError) as error:
         raise ItemInvalid(f"item key {name!r}: {error}", remedy="make it text, a number, a list or a dict") from None
 
 

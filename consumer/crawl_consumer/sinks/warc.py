@@ -52,7 +52,7 @@ class WarcSink:
         self._software = software
         self._series = FileSeries(path, writer=writer, rotation=rotation, head=self._warcinfo)
         self._thread: OwnThread
-        self._groups = Groups(self._append)
+        self._groups: Groups[bytes] = Groups(self._append)
 
     def __repr__(self) -> str:
         return f"WarcSink({str(self._path)!r}, {self._groups!r})"
@@ -76,7 +76,7 @@ class WarcSink:
         Raises:
             OutputFailed: an earlier group failed.
         """
-        self._groups.add(response)
+        self._groups.add(self._record(response))
         return True
 
     async def flush(self) -> None:
@@ -87,15 +87,21 @@ class WarcSink:
         """
         await self._groups.flush()
 
-    async def _append(self, responses: list[Response]) -> None:
+    async def _append(self, records: list[bytes]) -> None:
         with written_to(self._path):
-            await self._thread.run(lambda: self._series.append(b"".join(map(self._record, responses))))
+            await self._thread.run(lambda: self._series.append(b"".join(records)))
 
     def _record(self, response: Response) -> bytes:
         writer: BufferWARCWriter = _InMemory(gzip=self._gzip)
-        kept = [(name, value) for name, value in response.headers.items() if name not in _OF_THE_TRANSFER]
+        kept = [
+            (_ascii(name), line)  # several fields of one name are lines of one value here
+            for name, value in response.headers.items()
+            if name not in _OF_THE_TRANSFER
+            for line in value.split("\n")
+        ]
         fields = [*kept, ("content-length", str(len(response.body)))]
-        headers = StatusAndHeaders(f"{response.status} {response.reason}".strip(), fields, protocol="HTTP/1.1")
+        status = f"{response.status} {_ascii(response.reason)}".strip()
+        headers = StatusAndHeaders(status, fields, protocol="HTTP/1.1")
         when = datetime.fromtimestamp(response.fetched_at, UTC).isoformat(timespec="microseconds")
         about = {"WARC-Date": when.replace("+00:00", "Z")}
         if not response.body_read:
@@ -117,3 +123,8 @@ class WarcSink:
             await self._thread.run(self._series.close)
         finally:
             self._thread.end()
+
+
+def _ascii(text: str) -> str:
+    """What HTTP allows there (RFC 9112 section 4), and warcio can write: printable ASCII."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)

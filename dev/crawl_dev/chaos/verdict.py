@@ -35,6 +35,10 @@ class Verdict:
     complaints: tuple[str, ...]
 
 
+#: A message that a fault has doubled may lie in a queue for so long before its page is fetched for the first time.
+_DOUBLED_S = 30.0
+
+
 def judge(plan: SitePlan, evidence: Evidence, *, exact: bool = True, rolled_back: bool = False) -> Verdict:
     """All oracles.
 
@@ -104,7 +108,10 @@ class _Charges:
         """
         covered = 0
         if page.fetches > 1:
-            doubled = sum(fault.doubled and fault.start_s <= fetches[-1].at_s for fault in self._faults)
+            first_s, last_s = fetches[0].at_s - _DOUBLED_S, fetches[-1].at_s
+            doubled = sum(
+                fault.doubled and fault.start_s <= last_s and fault.end_s >= first_s for fault in self._faults
+            )
             covered = page.fetches * doubled
         for pair in pairwise(fetches):
             if covered < extra and self._charge(*pair):

@@ -25,6 +25,8 @@ PREFETCH = 2000
 QUIET_S = 2.0
 #: Silence after which its last chunk has come: the broker sends a chunk in one go.
 CHUNK_QUIET_S = 0.5
+#: In the words of a node that cannot serve a stream.
+_NO_REPLICA = "does not have a replica"
 #: Where others publish all the time the end is what was there by then.
 TAIL_S = 3.0
 
@@ -52,16 +54,36 @@ async def open_stream(connection: Connection, queue: str, *, name: str) -> Async
         TopologyMissing: there is no such stream.
         BrokerUnreachable, BrokerRefused: the broker could not be asked, or this is no stream that we may read.
     """
-    link = Link(NodeWalk(connection, connection_name(name, "stream"), shuffled(connection)))
+    link, last = await _at_a_node_that_has_it(connection, queue, connection_name(name, "stream"))
     try:
-        await link.open()
-        # A stream's message count is as old as RabbitMQ's last tick, so the end is found by looking at it.
-        last = await _last_offset(await link.channel(), queue)
         yield StreamReader(await link.channel(), queue, last)
     except Closed as closed:
         raise _ours(closed, queue) from closed
     finally:
         await link.close()
+
+
+async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) -> tuple[Link, int]:
+    """A link, and the offset of the stream's last message.
+
+    A node that has just come back may have no replica yet, and a stream is read from where one is.
+    """
+    nodes = list(shuffled(connection))
+    for left in reversed(range(len(nodes))):
+        link = Link(NodeWalk(connection, name, nodes))
+        try:
+            await link.open()
+            # A stream's message count is as old as RabbitMQ's last tick, so the end is found by looking at it.
+            return link, await _last_offset(await link.channel(), queue)
+        except Closed as closed:
+            await link.close()
+            if not left or _NO_REPLICA not in str(closed):
+                raise _ours(closed, queue) from closed
+            nodes.append(nodes.pop(0))
+        except BaseException:
+            await link.close()
+            raise
+    raise AssertionError  # the last node's answer was returned or raised
 
 
 async def _last_offset(channel: Channel, queue: str) -> int:
