@@ -68,7 +68,7 @@ async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) 
 
     A node that has just come back may have no replica yet, and a stream is read from where one is.
     """
-    nodes = list(shuffled(connection))
+    nodes = shuffled(connection)
     for left in reversed(range(len(nodes))):
         link = Link(NodeWalk(connection, name, nodes))
         try:
@@ -79,7 +79,7 @@ async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) 
             await link.close()
             if not left or _NO_REPLICA not in str(closed):
                 raise _ours(closed, queue) from closed
-            nodes.append(nodes.pop(0))
+            nodes = (*nodes[1:], nodes[0])
         except BaseException:
             await link.close()
             raise
