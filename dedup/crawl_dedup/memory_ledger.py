@@ -65,7 +65,7 @@ class MemoryLedger:
     @property
     def interruptions(self) -> int:
         """See :attr:`crawl_dedup.ledger.Ledger.interruptions`."""
-        return 0
+        return self._store.interruptions
 
     @property
     def _books(self) -> Books:

@@ -75,6 +75,7 @@ class MemoryLedgerStore:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, hash_key: bytes | None = None) -> None:
         self.clock = clock
         self.fingerprint = Fingerprinter(hash_key or secrets.token_bytes(KEY_BYTES), bucket_bits=0)
+        self.interruptions = 0  #: never, unless a test plays a Redis that was away
         self._books: dict[LedgerName, Books] = {}
 
     def __repr__(self) -> str:

@@ -134,6 +134,9 @@ def test_a_consumer_whose_rules_were_replaced_hears_of_it_with_its_next_heartbea
         await join(redis, consumer="b")
         with pytest.raises(CrawlMismatch, match="hash key"):
             await ledger.heartbeat()
+        [(url, _)] = messages(ledger, 1)
+        with pytest.raises(CrawlMismatch, match="hash key"):  # the pulse has only logged it
+            await ledger.begin(url)
 
     with_redis(fresh_redis, story)
 

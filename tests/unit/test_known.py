@@ -89,6 +89,17 @@ def test_a_known_link_has_its_message_in_the_queue_though_redis_has_lost_its_las
     assert with_doors(story, consumers=1) == (1, "go")
 
 
+def test_nothing_is_known_after_the_connection_to_redis_was_lost():
+    async def story(world, door):
+        admission, _ = door
+        await admission.admit(work(door, "p", C))
+        before = len(work(door, "r", C).links)
+        world.store.interruptions += 1
+        return before, len(work(door, "r", C).links)
+
+    assert with_doors(story, consumers=1) == (0, 1)
+
+
 def test_a_link_that_could_not_be_published_is_brought_again():
     async def story(world, door):
         _, ledger = door

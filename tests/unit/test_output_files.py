@@ -16,7 +16,7 @@ from warcio.checker import Checker
 from crawl_consumer.errors import ItemInvalid, OutputFailed, OutputInvalid
 from crawl_consumer.response import Headers, Response
 from crawl_consumer.sink import NullSink, Record
-from crawl_consumer.sinks import series
+from crawl_consumer.sinks import exchange, series
 from crawl_consumer.sinks.choosing import Surroundings, sink_for
 from crawl_consumer.sinks.exchange import ExchangeSink
 from crawl_consumer.sinks.files import FilesSink
@@ -26,6 +26,7 @@ from crawl_consumer.sinks.series import FileSeries, Rotation, read_rotation
 from crawl_consumer.sinks.several import SeveralSinks
 from crawl_consumer.sinks.sql import SqlSink
 from crawl_consumer.sinks.warc import WarcSink
+from crawl_producer.errors import PublishRefused
 from sink_worlds import article
 
 AROUND = Surroundings(broker=None, redis=None, writer="w")
@@ -271,9 +272,9 @@ def test_a_password_is_in_no_message(tmp_path):
     assert "secret" not in str(refused.value)
 
 
-def response(url, status=200, body=b"<p>hello", **headers):
+def response(url, status=200, body=b"<p>hello", reason="OK", **headers):
     fields = {"content-type": "text/html", "content-encoding": "gzip", "server": "größe"} | headers
-    return Response(url=url, status=status, reason="OK", headers=Headers(fields), body=body, content_type="text/html")
+    return Response(url=url, status=status, reason=reason, headers=Headers(fields), body=body, content_type="text/html")
 
 
 def test_responses_are_warc_records_that_others_can_read(tmp_path):
@@ -310,3 +311,68 @@ def test_several_outputs_all_get_everything(tmp_path):
 
 def test_no_output_archives_nothing():
     assert not NullSink().archive(response("http://a.example/"))
+
+
+def test_what_a_server_says_against_the_rules_is_archived_within_them(tmp_path):
+    sink = WarcSink(tmp_path / "x.warc", writer="w", rotation=Rotation(), software="test")
+    odd = {"x-größe": "1", "x-robots-tag": "noindex\nnofollow"}
+    written(sink, responses=[response("http://a.example/", 404, reason="Non trouvé", **odd)])
+    kept = (tmp_path / "x-w-00001.warc").read_bytes()
+    assert b"HTTP/1.1 404 Non trouv?\r\n" in kept
+    assert b"x-robots-tag: noindex\r\nx-robots-tag: nofollow\r\n" in kept
+    assert b"x-gr??e: 1\r\n" in kept or b"x-gr?" in kept
+
+
+def test_a_defect_while_a_group_is_kept_is_a_failure_of_the_output_for_good():
+    class Broken(JsonLinesSink):
+        async def _append(self, lines):
+            raise RuntimeError("a defect")
+
+    async def main():
+        async with Broken("/dev/null") as sink:
+            sink.write(article(1))
+            for _ in range(2):
+                with pytest.raises(OutputFailed, match="a defect"):
+                    await sink.flush()
+            with pytest.raises(OutputFailed, match="a defect"):
+                sink.write(article(2))
+
+    asyncio.run(main())
+
+
+class FullBroker:
+    """Refuses everything."""
+
+    async def publish_all(self, messages):
+        return [PublishRefused("the queue is full") for _ in messages]
+
+
+def test_an_exchange_whose_queue_stays_full_lets_its_consumer_go(monkeypatch):
+    monkeypatch.setattr(exchange, "CLOSE_S", 0.1)
+
+    async def main():
+        async with ExchangeSink(FullBroker(), "items") as sink:
+            sink.write(article(1))
+        assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+    with pytest.raises(OutputFailed, match="not accepted"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("price", [Decimal(10) ** 30, Decimal("NaN"), Decimal("sNaN"), Decimal("-Infinity")])
+def test_a_number_that_no_database_takes_costs_its_page_only(tmp_path, price):
+    async def main():
+        async with SqlSink(f"sqlite:///{tmp_path}/x.db") as sink:
+            with pytest.raises(ItemInvalid, match="'price'"):
+                sink.write(Record("a.1", 0, EVERYTHING | {"price": price}, Everything))
+
+    asyncio.run(main())
+
+
+def test_half_a_character_deep_in_an_item_costs_its_page_only(tmp_path):
+    async def main():
+        async with SqlSink(f"sqlite:///{tmp_path}/x.db") as sink:
+            with pytest.raises(ItemInvalid, match="'tags'"):
+                sink.write(Record("a.1", 0, EVERYTHING | {"tags": ["\ud800"]}, Everything))
+
+    asyncio.run(main())
