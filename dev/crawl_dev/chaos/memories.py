@@ -7,6 +7,8 @@ that is mended as an operator would, with ``crawl-doctor --repair``.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from crawl_dev.chaos import commands
 from crawl_dev.chaos.books import CRAWL
@@ -44,19 +46,20 @@ async def kill_redis(world: World, times: int) -> None:
 
 async def cut_power(world: World, times: int) -> None:
     """Kill Redis and take from its file what it wrote in the last second; half a write may remain."""
-    for number in range(times):
-        if not (await world.pause(world.rng.uniform(*_BETWEEN_S)) and await world.at_work()):
-            break
-        redis = _single(world)
-        start_s = time.monotonic()
-        survived = redis.on_disk()
-        if not await world.pause(world.rng.uniform(*_UNSYNCED_S)):
-            break
-        torn_bytes = world.rng.randint(*_TORN_BYTES) if number % 2 else 0
-        await asyncio.to_thread(redis.cut_power, survived, torn_bytes)
-        await asyncio.to_thread(redis.heal)
-        world.note(_rolled_back("power cut", start_s, time.monotonic()))
-    await repair(world)
+    async with repairs(world) as redis_up:
+        for number in range(times):
+            if not (await world.pause(world.rng.uniform(*_BETWEEN_S)) and await world.at_work()):
+                return
+            redis = _single(world)
+            async with redis_up:
+                start_s = time.monotonic()
+                survived = redis.on_disk()
+                if not await world.pause(world.rng.uniform(*_UNSYNCED_S)):
+                    return
+                torn_bytes = world.rng.randint(*_TORN_BYTES) if number % 2 else 0
+                await asyncio.to_thread(redis.cut_power, survived, torn_bytes)
+                await asyncio.to_thread(redis.heal)
+                world.note(_rolled_back("power cut", start_s, time.monotonic()))
 
 
 async def promote(world: World, times: int) -> None:
@@ -64,23 +67,27 @@ async def promote(world: World, times: int) -> None:
     redis = world.servers.redis
     if not isinstance(redis, ReplicatedRedis):
         raise ServersError("this fault needs a replicated Redis")
-    for number in range(times):
-        if not await world.at_work():
-            break
-        master = redis.master
-        # What had not reached the replica yet is lost: on loopback milliseconds, here and there a second.
-        start_s = time.monotonic() - _IN_HAND_S
-        frozen = number % 2 == 1
-        await asyncio.to_thread(master.pause if frozen else master.kill)
-        try:
-            await asyncio.to_thread(redis.wait_promoted, master)
-            promoted_s = time.monotonic()
-            await world.pause(world.rng.uniform(*_AWAY_S))
-        finally:
-            await asyncio.to_thread(redis.start)
-        # A thawed master answers those that are still connected to it, until the Sentinels make a replica of it.
-        world.note(_rolled_back("promote", start_s, time.monotonic() if frozen else promoted_s))
-    await repair(world)
+    async with repairs(world) as redis_up:
+        for number in range(times):
+            if not await world.at_work():
+                return
+            async with redis_up:
+                await _promote(world, redis, frozen=number % 2 == 1)
+
+
+async def _promote(world: World, redis: ReplicatedRedis, *, frozen: bool) -> None:
+    master = redis.master
+    # What had not reached the replica yet is lost: on loopback milliseconds, here and there a second.
+    start_s = time.monotonic() - _IN_HAND_S
+    await asyncio.to_thread(master.pause if frozen else master.kill)
+    try:
+        await asyncio.to_thread(redis.wait_promoted, master)
+        promoted_s = time.monotonic()
+        await world.pause(world.rng.uniform(*_AWAY_S))
+    finally:
+        await asyncio.to_thread(redis.start)
+    # A thawed master answers those that are still connected to it, until the Sentinels make a replica of it.
+    world.note(_rolled_back("promote", start_s, time.monotonic() if frozen else promoted_s))
 
 
 def _rolled_back(name: str, start_s: float, end_s: float) -> Fault:
@@ -88,14 +95,27 @@ def _rolled_back(name: str, start_s: float, end_s: float) -> Fault:
     return Fault(name, start_s, end_s, consumers=None, before_s=_IN_HAND_S, doubled=True)
 
 
-async def repair(world: World) -> None:
-    """Wait until the crawl is complete; and whenever nothing moves any more, publish again what is open."""
+@asynccontextmanager
+async def repairs(world: World) -> AsyncIterator[asyncio.Lock]:
+    """Whenever nothing moves any more, publish again what is open, until the crawl is complete.
+
+    The lock is for whoever takes Redis away: no repair is begun then.
+    """
+    redis_up = asyncio.Lock()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_repair(world, redis_up))
+        yield redis_up
+
+
+async def _repair(world: World, redis_up: asyncio.Lock) -> None:
     quiet, done = 0, -1
     while await world.pause(LOOK_S):
         now = world.samples[-1].done
         quiet = quiet + 1 if now == done else 0
         done = now
-        if quiet >= _QUIET_LOOKS:
+        if quiet < _QUIET_LOOKS:
+            continue
+        async with redis_up:
             start_s = time.monotonic()
             await asyncio.to_thread(_publish_what_is_open, world)
             world.note(Fault("repair", start_s, time.monotonic(), doubled=True))
