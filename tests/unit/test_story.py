@@ -353,6 +353,8 @@ def test_a_redelivery_in_the_same_process_waits_for_its_elder():
             if len(self.fetched) == 1:
                 asyncio.get_running_loop().call_soon(lose_connection)
                 await reconnected.wait()
+                for _ in range(100):  # the younger has its turns before the elder goes on
+                    await asyncio.sleep(0)
             return response
 
     async def main():
