@@ -163,6 +163,20 @@ def test_confirms_come_and_nothing_is_missing_whichever_node_of_a_cluster_is_kil
     play(broker_connection, act, within_s=240)
 
 
+def test_it_is_read_from_the_one_node_that_has_a_replica(cluster, cluster_vhost):
+    connection = Connection(nodes=tuple(f"127.0.0.1:{node.port}" for node in cluster.nodes), vhost=cluster_vhost)
+
+    async def act(broker):
+        await broker.publish(*numbered([1]))
+        deletion = f'rabbit_stream_queue:delete_replica(<<"{cluster_vhost}">>, <<"journal.c">>, node())'
+        for node in cluster.nodes[1:]:
+            await asyncio.to_thread(node.ctl, "eval", f"case {deletion} of ok -> ok; {{ok, _}} -> ok end.")
+        for _ in range(4):  # it begins with any of the three
+            assert [copy.message_id for copy in await read(connection)] == ["id-1"]
+
+    play(connection, act, within_s=120)
+
+
 async def published(broker, numbers):
     """Publish until every one is confirmed."""
     waiting = numbered(numbers)

@@ -27,6 +27,10 @@ QUIET_S = 2.0
 CHUNK_QUIET_S = 0.5
 #: In the words of a node that cannot serve a stream.
 _NO_REPLICA = "does not have a replica"
+#: A cluster whose nodes were restarted starts its replicas anew one by one; for some seconds no node may have one.
+REPLICA_WAIT_S = 30.0
+#: Between two nodes that were asked.
+NEXT_NODE_S = 0.2
 #: Where others publish all the time the end is what was there by then.
 TAIL_S = 3.0
 
@@ -69,7 +73,9 @@ async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) 
     A node that has just come back may have no replica yet, and a stream is read from where one is.
     """
     nodes = shuffled(connection)
-    for left in reversed(range(len(nodes))):
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + REPLICA_WAIT_S
+    while True:
         link = Link(NodeWalk(connection, name, nodes))
         try:
             await link.open()
@@ -77,13 +83,13 @@ async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) 
             return link, await _last_offset(await link.channel(), queue)
         except Closed as closed:
             await link.close()
-            if not left or _NO_REPLICA not in str(closed):
+            if _NO_REPLICA not in str(closed) or loop.time() > until_s:
                 raise _ours(closed, queue) from closed
             nodes = (*nodes[1:], nodes[0])
+            await asyncio.sleep(NEXT_NODE_S)
         except BaseException:
             await link.close()
             raise
-    raise AssertionError  # the last node's answer was returned or raised
 
 
 async def _last_offset(channel: Channel, queue: str) -> int:
@@ -128,7 +134,10 @@ class StreamReader:
         """
         if self._last < 0:
             return
-        await self._consumer.consume("first")
+        try:
+            await self._consumer.consume("first")
+        except Closed as closed:
+            raise _ours(closed, self._consumer.queue) from closed
         while (message := await self._consumer.next(QUIET_S)) is not None:
             if message.offset <= self._last:
                 yield message.copy
@@ -147,28 +156,30 @@ class _Consumer:
 
     def __init__(self, channel: Channel, queue: str) -> None:
         self._channel = channel
-        self._queue = queue
+        self.queue = queue
         self._arrived: deque[tuple[int, _Message]] = deque()
         self._something = asyncio.Event()
         channel.closed.add_done_callback(lambda _: self._something.set())
 
     def __repr__(self) -> str:
-        return f"<stream {self._queue}: {len(self._arrived)} waiting>"
+        return f"<stream {self.queue}: {len(self._arrived)} waiting>"
 
     async def consume(self, offset: str) -> None:
+        """Ask for messages from there on.
+
+        Raises:
+            Closed: the broker refused, or was lost.
+        """
         raw = self._channel.raw
-        try:
-            await self._channel.call(raw.basic_qos, prefetch_count=PREFETCH)
-            arguments = {"x-stream-offset": offset}
-            await self._channel.call(raw.basic_consume, self._queue, self._on_message, arguments=arguments)
-        except Closed as closed:
-            raise _ours(closed, self._queue) from closed
+        await self._channel.call(raw.basic_qos, prefetch_count=PREFETCH)
+        arguments = {"x-stream-offset": offset}
+        await self._channel.call(raw.basic_consume, self.queue, self._on_message, arguments=arguments)
 
     async def next(self, quiet_s: float) -> _Message | None:
         """The next message; None after such a silence."""
         while not self._arrived:
             if self._channel.closed.done():
-                raise _ours(self._channel.closed.result(), self._queue)
+                raise _ours(self._channel.closed.result(), self.queue)
             self._something.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(quiet_s):
