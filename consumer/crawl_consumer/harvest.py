@@ -1,7 +1,7 @@
 """Harvest: what a fetched page gives to the crawl, as messages for its links in scope and counts of the rest."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crawl_dedup import host
@@ -23,7 +23,7 @@ class Harvest:
     relies_on: str = ""
 
 
-def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
+def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
 
     Args:
@@ -33,17 +33,12 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int,
         now_ms: Unix time, milliseconds.
         known: URLs that are safe without going through the door again.
     """
-    counts: Counter[str] = Counter()
     # A message that somebody else published may name no root: then it is its own.
     depth, root = parent.depth + 1, parent.root or host(parent.url)
-    kept, duplicates = [], 0
-    for url in urls:
-        if (reason := scope.refusal(url, depth=depth, root=root)) is not None:
-            counts[f"filtered:{reason}"] += 1
-        elif url in known:
-            duplicates += 1
-        else:
-            kept.append(url)
+    in_scope, refused = scope.sift(urls, depth=depth, root=root)
+    counts = Counter({f"filtered:{reason}": n for reason, n in refused.items()})
+    kept = known.strangers(in_scope)
+    duplicates = len(in_scope) - len(kept)
     relies_on = ""
     if duplicates:  # the ledger counts what it is asked about, and these nobody asks about
         counts.update(discovered=duplicates, duplicate=duplicates)

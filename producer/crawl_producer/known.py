@@ -16,7 +16,7 @@ When a crawl is forgotten and begun anew, nothing of this holds for the new one.
 memory of the crawl they are known to, and the ledger takes no such commit for another one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: URLs kept, at most twice as many: about 150 bytes each. Beyond it the oldest are brought to the ledger again.
 KEPT = 50_000
@@ -41,6 +41,11 @@ class Known:
 
     def __contains__(self, url: object) -> bool:
         return url in self._young or url in self._old
+
+    def strangers(self, urls: Iterable[str]) -> Sequence[str]:
+        """Those that are not known, in their order."""
+        young, old = self._young, self._old
+        return [url for url in urls if url not in young and url not in old]
 
     def add(self, urls: Iterable[str]) -> None:
         """These are safe."""

@@ -1,13 +1,18 @@
 """Which links belong to a crawl: one pure question, answered with the reason when the answer is no."""
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from crawl_dedup import canonical
 from crawl_producer.topology import ScopeSpec
 
 #: Redirects followed in a row before a chain is given up; browsers stop at 20, RFC 9110 names no number.
 MAX_REDIRECTS = 10
+
+#: URLs whose answer a process remembers; they take about 200 bytes each, most of it shared with other memories.
+REMEMBERED = 16_384
 
 
 class Scope:
@@ -23,6 +28,7 @@ class Scope:
         self._host_allowed = _host_rule(spec)
         self._allow = [re.compile(pattern) for pattern in spec.allow]
         self._deny = [re.compile(pattern) for pattern in spec.deny]
+        self._remembered = lru_cache(REMEMBERED)(self._place)
 
     def refusal(self, url: str, *, depth: int, root: str, redirects: int = 0) -> str | None:
         """Why ``url`` is not part of the crawl, or None when it is.
@@ -37,10 +43,40 @@ class Scope:
             ``depth``, ``too_long``, ``host``, ``allow``, ``deny``, ``redirects`` or None. Short and few,
             because they are counters' names.
         """
-        if self._max_depth is not None and depth > self._max_depth:
+        if self._too_deep(depth):
             return "depth"
         if redirects > MAX_REDIRECTS:
             return "redirects"
+        return self._place(url, root)
+
+    def sift(self, urls: Sequence[str], *, depth: int, root: str) -> tuple[Sequence[str], Counter[str]]:
+        """The URLs that belong to the crawl, and how many do not, by the reason: :meth:`refusal` for a page's links.
+
+        Pages have most of their links in common, so the answers are remembered; to find each anew took 4 % of a
+        page's time.
+
+        Args:
+            urls: canonical and distinct.
+            depth: links away from the seed.
+            root: host of the seed that they descend from.
+        """
+        if self._too_deep(depth):
+            return (), Counter(depth=len(urls)) if urls else Counter()
+        kept: list[str] = []
+        refused: Counter[str] = Counter()
+        place = self._remembered
+        for url in urls:
+            if (reason := place(url, root)) is None:
+                kept.append(url)
+            else:
+                refused[reason] += 1
+        return kept, refused
+
+    def _too_deep(self, depth: int) -> bool:
+        return self._max_depth is not None and depth > self._max_depth
+
+    def _place(self, url: str, root: str) -> str | None:
+        """Why it does not belong where it is, whatever led there."""
         if len(url) > self._max_url_chars:
             return "too_long"
         if not self._host_allowed(canonical.host(url), root):

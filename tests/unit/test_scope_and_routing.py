@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 
 from crawl_consumer import harvest
@@ -34,6 +36,18 @@ def refusal(url, *, depth=1, root="example.org", redirects=0, **rules):
 )
 def test_a_url_is_in_scope_or_refused_for_one_reason(url, rules, reason):
     assert refusal(url, **rules) == reason
+
+
+def test_a_sift_answers_as_one_question_after_another_does_for_every_root():
+    scope = Scope(ScopeSpec(max_depth=3, deny=["/private/"]))
+    urls = [f"https://{host}/{path}" for host in ("a.org", "b.org") for path in ("", "x", "private/x")]
+    for root in ("a.org", "b.org", "a.org"):
+        for depth in (3, 4):
+            kept, refused = scope.sift(urls, depth=depth, root=root)
+            answers = {url: scope.refusal(url, depth=depth, root=root) for url in urls}
+            assert list(kept) == [url for url, reason in answers.items() if reason is None]
+            assert refused == Counter(reason for reason in answers.values() if reason)
+    assert scope.sift([], depth=4, root="a.org") == ((), Counter())
 
 
 def test_depth_is_counted_from_the_seed():
