@@ -61,6 +61,7 @@ def wait_until_quiet(log: Path) -> None:
 
 if __name__ == "__main__":
     log = Path(os.environ["BENCH_REQUEST_LOG"])
+    memory.flushdb()  # of the round before, which has seen all these URLs
     follow([sys.argv[1]])
     worker = subprocess.Popen(
         [sys.executable, "-W", "ignore::UserWarning", "-m", "celery", "--app", "celery_crawl", "worker",
