@@ -25,8 +25,10 @@ _HREF = re.compile(
     r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""", re.IGNORECASE
 )
 
-#: References that a process remembers the URLs of; they take about 400 bytes each.
-REMEMBERED = 16_384
+#: Folders of pages whose references a process remembers the URLs of …
+REMEMBERED_FOLDERS = 32
+#: … and how many of each; they take about 400 bytes apiece.
+REMEMBERED = 2048
 
 _UNENDORSED = frozenset({"nofollow", "ugc", "sponsored"})
 
@@ -110,7 +112,20 @@ def resolve(base: str, base_folder: str, href: str) -> str:
     Raises:
         UrlInvalid: from ``join``.
     """
-    return _joined(base_folder, href) if _is_relative_to_folder(href) else join(base, href)
+    if not _is_relative_to_folder(href):
+        return join(base, href)
+    known = remembered(base_folder)
+    if (url := known.get(href)) is None:
+        if len(known) >= REMEMBERED:
+            known.clear()
+        url = known[href] = join(base_folder, href)
+    return url
+
+
+@lru_cache(REMEMBERED_FOLDERS)
+def remembered(base_folder: str) -> dict[str, str]:
+    """What :func:`resolve` has found for pages of this folder: URLs by reference."""
+    return {}
 
 
 def _is_relative_to_folder(href: str) -> bool:
@@ -120,9 +135,6 @@ def _is_relative_to_folder(href: str) -> bool:
     those with white space in front of that, and oddities such as ``http:?x``.
     """
     return href[:1] > " " and href[0] not in "?#" and (":" not in href or href.startswith(("http://", "https://")))
-
-
-_joined = lru_cache(maxsize=REMEMBERED)(join)
 
 
 def with_encoded_query(href: str, encoding: str) -> str:

@@ -203,13 +203,16 @@ class Page:
             references = references | dict.fromkeys(
                 links.hrefs_of_text(self._markup().decode("utf-8", "replace")), True
             )
+        known = links.remembered(self._folder) if self.encoding.startswith("utf") else {}
         for href, endorsed in references.items():
-            try:
-                url = self._resolve(href)
-            except UrlInvalid as error:
-                self._not_resolved[str(error)] += 1
-            else:
-                found[url] = endorsed or found.get(url, False)
+            if (url := known.get(href)) is None:
+                try:
+                    url = self._resolve(href)
+                except UrlInvalid as error:
+                    self._not_resolved[str(error)] += 1
+                    continue
+            found[url] = endorsed or found.get(url, False)
+        self._resolved.update(found)
         return found
 
     def _resolve(self, href: str) -> str:
