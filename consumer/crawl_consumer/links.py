@@ -123,7 +123,7 @@ def resolve(base: str, base_folder: str, href: str) -> str:
 
 
 @lru_cache(REMEMBERED_FOLDERS)
-def remembered(base_folder: str) -> dict[str, str]:
+def remembered(_base_folder: str) -> dict[str, str]:
     """What :func:`resolve` has found for pages of this folder: URLs by reference."""
     return {}
 
