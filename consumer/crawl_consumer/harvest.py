@@ -1,7 +1,8 @@
 """Harvest: what a fetched page gives to the crawl, as messages for its links in scope and counts of the rest."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crawl_dedup import host
@@ -9,6 +10,15 @@ from crawl_producer.known import Known
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope
 from crawl_producer.siblings import Family, Link, Sibling
+
+log = logging.getLogger(__name__)
+
+#: Bytes of the messages of one page's links at most, about: all of them lie in one outbox, which Redis writes in one
+#: step, and which whoever resumes the page reads in one answer and holds three times over. Ordinary pages reach
+#: max_links_per_page first; without this, links behind a base of 2,000 characters would take 40 MB at 10,000 of them.
+MAX_OUTBOX_BYTES = 8 << 20
+#: What a link takes there besides its own URL and its page's: the other fields, fingerprint, exchange and key.
+_ENVELOPE_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +33,12 @@ class Harvest:
     relies_on: str = ""
 
 
-def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
+def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
+
+    A page brings so many links as its crawl's ``max_links_per_page`` and :data:`MAX_OUTBOX_BYTES` allow; known ones
+    count, so that it brings the same ones whoever fetches it. Those behind are not looked at, and counted as
+    ``filtered:max_links_per_page``.
 
     Args:
         parent: the page's own message.
@@ -37,10 +51,18 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int,
     # A message that somebody else published may name no root: then it is its own.
     depth, root = parent.depth + 1, parent.root or host(parent.url)
     kept, duplicates = [], 0
-    for url in urls:
+    room, room_bytes, each_bytes = scope.max_links_per_page, MAX_OUTBOX_BYTES, len(parent.url) + _ENVELOPE_BYTES
+    for place, url in enumerate(urls):
+        if room == 0 or room_bytes <= 0:
+            counts["filtered:max_links_per_page"] = len(urls) - place
+            log.warning("%s has %d links: the last %d are left out", parent.url, len(urls), len(urls) - place)
+            break
         if (reason := scope.refusal(url, depth=depth, root=root)) is not None:
             counts[f"filtered:{reason}"] += 1
-        elif url in known:
+            continue
+        room -= 1
+        room_bytes -= len(url) + each_bytes
+        if url in known:
             duplicates += 1
         else:
             kept.append(url)

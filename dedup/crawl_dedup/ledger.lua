@@ -17,6 +17,9 @@ local LEASE_HOLDS_MS = 30000
 local LEASE_TRACE_MS = 600000
 -- Outboxes that one sweep looks at, oldest first: bounds the time that Redis spends on it (about 2 us each).
 local SWEEP_AT_MOST = 1000
+-- Messages after which a sweep hands out no further outbox: its answer is held by Redis and by the sweeper as a whole,
+-- and one outbox may take 8 MiB already.
+local SWEEP_MESSAGES = 2000
 -- Never tell anyone to come back sooner than this.
 local BUSY_AT_LEAST_MS = 250
 -- Fields of one HSET: Lua refuses to unpack more than 8000 values.
@@ -252,14 +255,15 @@ local function orphans(keys, args)
   local books, consumer, limit = keys[1], args[1], tonumber(args[2])
   local old = redis.call('ZRANGEBYSCORE', books .. 'outs', '-inf', now_ms() - ORPHAN_AFTER_MS,
                          'LIMIT', 0, SWEEP_AT_MOST)
-  local found = {'orphans'}
+  local found, room = {'orphans'}, SWEEP_MESSAGES
   for _, parent in ipairs(old) do
-    if #found > limit then break end
+    if #found > limit or room <= 0 then break end
     if not living_holder(books, parent) then
       local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
       if #outbox > 0 then
         take_lease(books, parent, consumer)
         found[#found + 1] = {parent, outbox}
+        room = room - #outbox / 2
       else -- a forgetting that was killed half-way has left the entry behind
         redis.call('ZREM', books .. 'outs', parent)
       end

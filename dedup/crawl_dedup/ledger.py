@@ -230,7 +230,10 @@ class Ledger(Protocol):
         """Withdraw the heartbeat, so that what this consumer still held is free at once."""
 
     async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
-        """Outboxes whose committer is gone (oldest first); each returned one is leased to the caller."""
+        """Outboxes whose committer is gone (oldest first); each returned one is leased to the caller.
+
+        Fewer than ``limit``, and at least one, when they hold some thousand messages.
+        """
 
     async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:
         """How each of these URLs stands, read in one step that changes nothing; some hundreds at once."""

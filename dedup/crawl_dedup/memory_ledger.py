@@ -24,8 +24,9 @@ from crawl_dedup.ledger import (
 from crawl_dedup.memory_store import Books, KeptOutbox, Lease, MemoryLedgerStore
 from crawl_dedup.pulse import Pulse
 
-#: As in ledger.lua, in seconds; the reasons stand there.
+#: As in ledger.lua, times in seconds; the reasons stand there.
 ORPHAN_AFTER_S = 10.0
+SWEEP_MESSAGES = 2000
 _LEASE_TRACE_S = 600.0
 _BUSY_AT_LEAST_MS = 250
 
@@ -218,12 +219,14 @@ class MemoryLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.orphans`."""
         old_s = self._store.clock() - ORPHAN_AFTER_S
         found: list[Outbox] = []
+        room = SWEEP_MESSAGES
         for parent, kept in self._books.outboxes.items():
-            if len(found) == limit or kept.committed_s > old_s:
+            if len(found) == limit or room <= 0 or kept.committed_s > old_s:
                 break
             if not self._living_holder(parent)[0]:
                 self._lease(parent)
                 found.append(kept.of(parent))
+                room -= len(kept.messages) + 1
         return found
 
     async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:

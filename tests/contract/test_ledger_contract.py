@@ -707,6 +707,19 @@ async def test_orphans_come_oldest_first_and_no_more_than_asked_for(world):
     assert [orphan.parent for orphan in await sweeper.orphans()] == batches[2:]
 
 
+@in_a_world
+async def test_a_sweep_gets_huge_outboxes_one_after_the_other(world):
+    a, sweeper = await living(world, "a"), await living(world, "sweeper")
+    batches = [a.seed_parent(b"%d" % i) for i in range(3)]
+    for i, batch in enumerate(batches):
+        await a.commit(Commit(batch, "seeded", links(a, *(f"{i}/{n}" for n in range(2500)))))
+        await world.passes(1)
+    await world.passes(2 * GRACE_OVER_S)
+    await sweeper.heartbeat()
+    for batch in batches:
+        assert [(orphan.parent, len(orphan.messages)) for orphan in await sweeper.orphans()] == [(batch, 2500)]
+
+
 # dead letters: reopen and give up
 
 

@@ -269,6 +269,14 @@ def test_max_depth_and_max_pages_hold():
     assert books.counts["filtered:max_pages"] == 16
 
 
+def test_a_page_of_very_many_links_brings_the_first_of_them_and_the_books_balance():
+    page = html(*(f"/{n}" for n in range(50)), "https://elsewhere.example/", "/")
+    world, books, _ = crawled({HOME: page}, scope={"max_links_per_page": 20})
+    assert set(world.web.fetched) == {HOME, *(f"{HOME}{n}" for n in range(20))}
+    assert books.counts["filtered:max_links_per_page"] == 32
+    assert books.counts["discovered"] == books.admitted + books.counts.get("duplicate", 0) + 32
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
