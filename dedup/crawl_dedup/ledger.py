@@ -155,7 +155,10 @@ class Ledger(Protocol):
 
     @property
     def born(self) -> str:
-        """The mark of this memory as of the last heartbeat; another one when the crawl was forgotten in between."""
+        """The mark of this memory as of the last heartbeat; another one when the crawl was forgotten in between.
+
+        It says when it was begun (:func:`crawl_dedup.birth.born_ms`).
+        """
 
     @property
     def interruptions(self) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crawl_dedup import birth
 from crawl_dedup.fingerprint import KEY_BYTES, Fingerprinter, is_synthetic
 from crawl_dedup.ledger import EncodedMessage, Fingerprint, LedgerName, Outbox
 
@@ -44,7 +45,7 @@ class Books:
     suspects: dict[Fingerprint, tuple[int, float]] = field(default_factory=dict)  #: trials so far, until when
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
-    born: str = field(default_factory=lambda: secrets.token_hex(8))
+    born: str = field(default_factory=birth.mark)
 
     def adopt(self, url: Fingerprint) -> bool:
         """Admit a URL that came without having been committed; False: it is admitted already."""
