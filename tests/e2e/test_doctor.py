@@ -160,6 +160,25 @@ asyncio.run(main())
 """
 
 
+def test_bad_messages_among_the_dead_letters_hide_no_loss_and_open_urls_among_them_are_none(
+    commands, site, rabbit, fresh_vhost
+):
+    def bury(payload):
+        letter = {"routing_key": "docs.pages", "payload": payload, "payload_encoding": "string"}
+        exchange = f"exchanges/{fresh_vhost}/crawl.dead/publish"
+        rabbit.nodes[0].management.call("POST", exchange, letter | {"properties": {"delivery_mode": 2}})
+
+    commands.run("crawl-seed", site.home)
+    for _ in range(3):
+        bury("no message")
+    rabbit.ctl("--vhost", fresh_vhost, "purge_queue", "docs.pages")
+    ((_, subject, text, _),) = errors(doctor(commands, "docs", code=17))
+    assert (subject, "at least 1 open URLs" in text) == ("docs/main", True)
+    bury(json.dumps({"v": 1, "crawl": "docs", "url": site.home}))
+    assert errors(doctor(commands, "docs", code=16)) == []  # a warning: nobody consumes
+    assert len(commands.shell("crawl-dead list --json").splitlines()) == 4
+
+
 def test_seeds_that_redis_has_lost_with_its_last_second_and_rabbitmq_with_a_queue_come_back(
     commands, site, redis_server, rabbit, fresh_vhost
 ):
