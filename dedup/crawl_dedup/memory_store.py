@@ -43,6 +43,7 @@ class Books:
     alive_until_s: dict[str, float] = field(default_factory=dict)
     reopened: dict[Fingerprint, tuple[str, float]] = field(default_factory=dict)  #: by which letter, until when
     suspects: dict[Fingerprint, tuple[int, float]] = field(default_factory=dict)  #: trials so far, until when
+    tries: dict[Fingerprint, int] = field(default_factory=dict)  #: the latest attempt that replaced an earlier one
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
     born: str = field(default_factory=birth.mark)
@@ -59,6 +60,7 @@ class Books:
     def end(self, url: Fingerprint, outcome: str) -> None:
         """Drop a parent's lease; a URL is done with this outcome."""
         self.leases.pop(url, None)
+        self.tries.pop(url, None)
         if not is_synthetic(url):
             self.admitted.discard(url)
             self.done.add(url)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from crawl_dedup import Commit, LedgerName, MemoryLedger, Standing
+from crawl_dedup import Commit, LedgerName, MemoryLedger, Standing, Verdict
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import Copy
 from crawl_producer.broker import Outgoing
@@ -186,6 +186,23 @@ def test_the_group_that_misses_a_url_decides():
                 await ledger.commit(Commit(url, outcome))
         report = await repair(world, journal(copy(1)), ledgers=[a, b])
         assert (report.republished, report.open, waiting(world)) == (1, 1, [1])
+
+    in_a_small_world(story)
+
+
+def test_what_was_retried_and_purged_is_worked_on_when_it_comes_again():
+    async def story(world):
+        await world.seed(page(1))
+        await world.broker.purge("q")
+        ledger = world.ledger("consumer")
+        url = ledger.fingerprint(page(1))
+        await ledger.begin(url)
+        await ledger.release(url, next_attempt=2)
+        await repair(world, journal(copy(1)), dry_run=True)
+        assert (await ledger.begin(url)).verdict is Verdict.DONE
+        await repair(world, journal(copy(1)))
+        assert waiting(world) == [1]
+        assert (await ledger.begin(url)).verdict is Verdict.GO
 
     in_a_small_world(story)
 
