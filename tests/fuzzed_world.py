@@ -144,17 +144,17 @@ class FuzzedLedger(MemoryLedger):
         super().__init__(world.store, LedgerName("c"), consumer)
         self._world, self._life = world, life
 
-    async def _slowly(self, step, *args):
+    async def _slowly(self, step, *args, **more):
         life = self._life
         await life.takes(LATENCY_S)
-        answer = await step(*args)
+        answer = await step(*args, **more)
         if life.chance.random() < LOST:
             await life.takes(LATENCY_S)
-            answer = await step(*args)
+            answer = await step(*args, **more)
         return answer
 
-    async def begin(self, url):
-        return await self._slowly(super().begin, url)
+    async def begin(self, url, *, attempt=0):
+        return await self._slowly(super().begin, url, attempt=attempt)
 
     async def commit(self, commit):
         committed = await self._slowly(super().commit, commit)
@@ -167,8 +167,8 @@ class FuzzedLedger(MemoryLedger):
         await self._life.takes(LATENCY_S)
         return finished
 
-    async def release(self, url):
-        await self._slowly(super().release, url)
+    async def release(self, url, *, next_attempt=0):
+        await self._slowly(super().release, url, next_attempt=next_attempt)
 
     async def heartbeat(self):
         if not self._life.dead:

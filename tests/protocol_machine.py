@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -29,11 +30,18 @@ names = st.sampled_from(["a", "b"])
 fates = st.sampled_from(FATES)
 
 
+class Message(NamedTuple):
+    """A page, and the attempt that it is for."""
+
+    page: int
+    attempt: int = 0
+
+
 @dataclass(eq=False)
 class Delivery:
     """A message in somebody's hands, until it is acknowledged or its connection is gone."""
 
-    page: int
+    message: Message
     consumer: str
     stale: bool = False
 
@@ -92,7 +100,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         return await self.world.state()
 
     def publish(self, page):
-        self.ready.append(page)
+        self.ready.append(Message(page))
 
     def acknowledge(self, delivery):
         if not delivery.stale:
@@ -121,7 +129,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     def deliver(self, name, pick):
         delivery = Delivery(self.ready.pop(pick % len(self.ready)), name)
         self.in_hand.append(delivery)
-        self.stories.append(Story(self, self.consumers[name], delivery.page, delivery))
+        self.stories.append(Story(self, self.consumers[name], delivery.message.page, delivery))
 
     @rule(name=names, pick=picks, steps=st.integers(1, 8), lost=st.booleans(), fate=fates)
     def go_on(self, name, pick, steps, lost, fate):
@@ -187,7 +195,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         for delivery in [d for d in self.in_hand if d.consumer == name]:
             self.in_hand.remove(delivery)
             delivery.stale = True
-            self.ready.insert(0, delivery.page)
+            self.ready.insert(0, delivery.message)
 
     @rule(frozen=st.sampled_from(["a", "b", ""]), seconds=st.sampled_from([DEAD_S, DEAD_S, FORGOTTEN_S]))
     def time_passes(self, frozen, seconds):
@@ -225,9 +233,10 @@ class ProtocolMachine(RuleBasedStateMachine):
     def nothing_is_lost(self):
         state = self.run(self.world.state())
         waiting = frozenset().union(*state.waiting.values())
-        in_hands = {d.page for d in self.in_hand} | {story.page for story in self.stories}
+        in_hands = {d.message.page for d in self.in_hand} | {story.page for story in self.stories}
         letters = {letter.page for letter in (*self.letters, *self.held_letters)}
-        safe = {*self.ready, *self.parked, *in_hands, *letters, *self.excused}
+        queued = {message.page for message in (*self.ready, *self.parked)}
+        safe = {*queued, *in_hands, *letters, *self.excused}
         lost = [self.pages[url] for url in state.admitted - waiting if self.pages[url] not in safe]
         assert not lost, f"nobody has a message for {lost}"
         assert not state.admitted & state.done

@@ -21,6 +21,7 @@ class Story:
     def __init__(self, world, consumer, page, delivery=None):
         self.world, self.consumer, self.page, self.delivery = world, consumer, page, delivery
         self.unpublished = []
+        self.next_attempt = 0
         self.fetched = False  #: and not committed
         self.step = self.begin if delivery is not None else None
 
@@ -37,7 +38,7 @@ class Story:
         return await function(*args, **more) if lost else answer
 
     async def begin(self, lost, fate):
-        begun = await self.call(lost, self.consumer.ledger.begin, self.url)
+        begun = await self.call(lost, self.consumer.ledger.begin, self.url, attempt=self.delivery.message.attempt)
         match begun.verdict:
             case Verdict.DONE:
                 self.step = self.ack
@@ -55,7 +56,7 @@ class Story:
         self.step = self.commit
         if fate == "retry":
             self.world.explain(self.page)
-            self.step = self.park
+            self.step = self.retry
         if fate == "dead":
             self.world.buried.add(self.page)
             self.outcome, self.links = "failed", ()
@@ -112,11 +113,18 @@ class Story:
         self.step = self.ack if self.delivery is not None else None
 
     async def park(self, lost, fate):
-        self.world.parked.append(self.page)
+        self.world.parked.append(self.delivery.message)
+        self.step = self.release
+
+    async def retry(self, lost, fate):
+        message = self.delivery.message
+        self.world.parked.append(message._replace(attempt=message.attempt + 1))
+        self.next_attempt = message.attempt + 1
         self.step = self.release
 
     async def release(self, lost, fate):
-        await self.call(lost, self.consumer.ledger.release, self.url)
+        release = self.consumer.ledger.release
+        await self.call(lost, release, self.url, next_attempt=self.next_attempt)
         self.fetched = False
         self.step = self.ack
 

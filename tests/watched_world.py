@@ -97,9 +97,9 @@ class WatchedLedger(MemoryLedger):
         self._saw("done" if finished else "lost", parent)
         return finished
 
-    async def release(self, url):
+    async def release(self, url, *, next_attempt=0):
         if self._consumer != self._world.killed:
-            await super().release(url)
+            await super().release(url, next_attempt=next_attempt)
             self._saw("free", url)
 
     async def leave(self):

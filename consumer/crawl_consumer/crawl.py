@@ -124,7 +124,7 @@ class Crawl:
                     await self._story(delivery, message, url)
 
     async def _story(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
-        begun = await self.ledger.begin(url)
+        begun = await self.ledger.begin(url, attempt=message.attempt)
         reached("begun")
         match begun.verdict:
             case Begin.DONE:

@@ -1,14 +1,24 @@
 """Harvest: what a fetched page gives to the crawl, as messages for its links in scope and counts of the rest."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crawl_dedup import host
 from crawl_producer.known import Known
-from crawl_producer.message import UrlMessage
+from crawl_producer.message import MAX_URL_CHARS, UrlMessage
 from crawl_producer.scope import Scope
 from crawl_producer.siblings import Family, Link, Sibling
+
+log = logging.getLogger(__name__)
+
+#: Bytes of the messages of one page's links at most, about: all of them lie in one outbox, which Redis writes in one
+#: step, and which whoever resumes the page reads in one answer and holds three times over. Ordinary pages reach
+#: max_links_per_page first; without this, links behind a base of 2,000 characters would take 40 MB at 10,000 of them.
+MAX_OUTBOX_BYTES = 8 << 20
+#: What a link takes there besides its own URL and its page's: the other fields, fingerprint, exchange and key.
+_ENVELOPE_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,10 @@ class Harvest:
 def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
 
+    A page brings so many links as its crawl's ``max_links_per_page`` and :data:`MAX_OUTBOX_BYTES` allow; known ones
+    count, so that it brings the same ones whoever fetches it. Those behind are counted as
+    ``filtered:max_links_per_page``.
+
     Args:
         parent: the page's own message.
         urls: canonical and distinct.
@@ -37,6 +51,11 @@ def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int,
     depth, root = parent.depth + 1, parent.root or host(parent.url)
     in_scope, refused = scope.sift(urls, depth=depth, root=root)
     counts = Counter({f"filtered:{reason}": n for reason, n in refused.items()})
+    if (room := _room(in_scope, parent, scope)) < len(in_scope):
+        left_out = len(in_scope) - room
+        counts["filtered:max_links_per_page"] = left_out
+        log.warning("%s has %d links in scope: the last %d are left out", parent.url, len(in_scope), left_out)
+        in_scope = in_scope[:room]
     kept = known.strangers(in_scope)
     duplicates = len(in_scope) - len(kept)
     relies_on = ""
@@ -47,6 +66,19 @@ def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int,
         return Harvest((), counts, relies_on)
     family = Family.of(crawl=parent.crawl, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms)
     return Harvest(tuple([Sibling(url, family) for url in kept]), counts, relies_on)
+
+
+def _room(urls: Sequence[str], parent: UrlMessage, scope: Scope) -> int:
+    """How many of them, from the first on, the page may bring."""
+    room = min(len(urls), scope.max_links_per_page)
+    each_bytes, left_bytes = len(parent.url) + _ENVELOPE_BYTES, MAX_OUTBOX_BYTES
+    if room * (MAX_URL_CHARS + each_bytes) <= left_bytes:  # of an ordinary page the lengths need not be looked at
+        return room
+    for place, url in enumerate(urls[:room], start=1):
+        left_bytes -= len(url) + each_bytes
+        if left_bytes <= 0:
+            return place
+    return room
 
 
 def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> Harvest:

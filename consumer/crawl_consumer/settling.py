@@ -65,7 +65,7 @@ class Settler:
             case Retry(reason, delay_s):
                 self._tally.retried += 1
                 again = successors.retried(delivery, message, reason=reason, status=status, delay_s=delay_s)
-                await self._replace(delivery, again, release=work.parent)
+                await self._replace(delivery, again, release=work.parent, next_attempt=message.attempt + 1)
             case Dead(outcome, reason):
                 self._tally.dead += 1
                 await self._publish(successors.buried(delivery, reason, message, outcome, status))
@@ -129,12 +129,17 @@ class Settler:
             wait_ms = UNPUBLISHED_PARK_MS
         await self.park(delivery, message, wait_ms, release=url)
 
-    async def _replace(self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None) -> None:
-        """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped."""
+    async def _replace(
+        self, delivery: Delivery, successor: Outgoing, *, release: Fingerprint | None = None, next_attempt: int = 0
+    ) -> None:
+        """Acknowledge a delivery for its successor, once that is confirmed and the lease is dropped.
+
+        Not before it is confirmed: from then on the ledger turns copies of earlier attempts away.
+        """
         await self._publish(successor)
         reached("successor.confirmed")
         if release is not None:
-            await self._ledger.release(release)
+            await self._ledger.release(release, next_attempt=next_attempt)
             reached("released")
         acknowledge(delivery)
 

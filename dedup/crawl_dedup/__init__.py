@@ -6,6 +6,7 @@ same form, :mod:`.slots` with :mod:`.redis_slots` (``slots.lua``) and :mod:`.mem
 :mod:`.robots_cache` with :mod:`.redis_robots` and :mod:`.memory_robots`.
 """
 
+from crawl_dedup.birth import born_ms
 from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join, origin
 from crawl_dedup.errors import (
     CrawlError,
@@ -75,6 +76,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "Progress",
     "Standing",
     "Verdict",
+    "born_ms",
     # its implementations
     "MemoryLedger",
     "MemoryLedgerStore",

@@ -17,6 +17,9 @@ local LEASE_HOLDS_MS = 30000
 local LEASE_TRACE_MS = 600000
 -- Outboxes that one sweep looks at, oldest first: bounds the time that Redis spends on it (about 2 us each).
 local SWEEP_AT_MOST = 1000
+-- Messages after which a sweep hands out no further outbox: its answer is held by Redis and by the sweeper as a whole,
+-- and one outbox may take 8 MiB already.
+local SWEEP_MESSAGES = 2000
 -- Never tell anyone to come back sooner than this.
 local BUSY_AT_LEAST_MS = 250
 -- Fields of one HSET: Lua refuses to unpack more than 8000 values.
@@ -79,8 +82,15 @@ local function adopt(books, bucket, member)
   return true
 end
 
+-- Whether RabbitMQ has confirmed the message of a later attempt, so that this copy is not the last one.
+local function superseded(books, url, attempt)
+  local next = redis.call('HGET', books .. 'tries', url)
+  return next and tonumber(next) > tonumber(attempt)
+end
+
 local function end_url(books, url, outcome)
   local bucket, member = place(url)
+  redis.call('HDEL', books .. 'tries', url)
   redis.call('SREM', books .. 'adm:' .. bucket, member)
   redis.call('SADD', books .. 'don:' .. bucket, member)
   count(books, 'open', -1)
@@ -121,13 +131,14 @@ local function keep(books, parent, outcome, fields, consumer)
   take_lease(books, parent, consumer)
 end
 
--- args: url, consumer, suspect_ms
+-- args: url, consumer, suspect_ms, attempt
 local function begin(keys, args)
   local books, url, consumer = keys[1], args[1], args[2]
   local bucket, member = place(url)
   if is_done(books, bucket, member) then return {'done'} end
   local holder, alive_ms = living_holder(books, url)
   if holder and holder ~= consumer then return {'busy', math.max(alive_ms, BUSY_AT_LEAST_MS)} end
+  if superseded(books, url, args[4]) and redis.call('EXISTS', books .. 'out:' .. url) == 0 then return {'done'} end
   local trials = trials_of(books, url, consumer, args[3])
   take_lease(books, url, consumer)
   local outbox = redis.call('HGETALL', books .. 'out:' .. url)
@@ -209,11 +220,25 @@ local function confirmed(keys, args)
   return {'confirmed'}
 end
 
--- args: url, consumer
+-- args: url, consumer, the attempt whose message is confirmed in place of this one (0: it is the same attempt's)
 local function release(keys, args)
-  local lease = keys[1] .. 'lease:' .. args[1]
+  local books, url, next = keys[1], args[1], tonumber(args[3])
+  local lease = books .. 'lease:' .. url
   if redis.call('GET', lease) == args[2] then redis.call('DEL', lease) end
+  if next > 0 and not superseded(books, url, next - 1) then
+    local bucket, member = place(url)
+    -- What a frozen consumer says of a URL that has ended since would stay for ever.
+    if redis.call('SISMEMBER', books .. 'adm:' .. bucket, member) == 1 then
+      redis.call('HSET', books .. 'tries', url, next)
+    end
+  end
   return {'released'}
+end
+
+-- args: url …
+local function restart(keys, args)
+  for _, url in ipairs(args) do redis.call('HDEL', keys[1] .. 'tries', url) end
+  return {'restarted'}
 end
 
 -- args: url, outcome, letter, how long to remember it (ms)
@@ -221,6 +246,7 @@ local function reopen(keys, args)
   local books, url, outcome, letter = keys[1], args[1], args[2], args[3]
   local bucket, member = place(url)
   local again = books .. 'again:' .. url
+  redis.call('HDEL', books .. 'tries', url)
   if not is_done(books, bucket, member) then
     if adopt(books, bucket, member) then redis.call('SET', again, letter, 'PX', args[4]) end
     return {'open'}
@@ -252,14 +278,15 @@ local function orphans(keys, args)
   local books, consumer, limit = keys[1], args[1], tonumber(args[2])
   local old = redis.call('ZRANGEBYSCORE', books .. 'outs', '-inf', now_ms() - ORPHAN_AFTER_MS,
                          'LIMIT', 0, SWEEP_AT_MOST)
-  local found = {'orphans'}
+  local found, room = {'orphans'}, SWEEP_MESSAGES
   for _, parent in ipairs(old) do
-    if #found > limit then break end
+    if #found > limit or room <= 0 then break end
     if not living_holder(books, parent) then
       local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
       if #outbox > 0 then
         take_lease(books, parent, consumer)
         found[#found + 1] = {parent, outbox}
+        room = room - #outbox / 2
       else -- a forgetting that was killed half-way has left the entry behind
         redis.call('ZREM', books .. 'outs', parent)
       end
@@ -329,6 +356,7 @@ redis.register_function{function_name = 'ledger1_commit', callback = commit}
 redis.register_function{function_name = 'ledger1_finish', callback = finish, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_confirmed', callback = confirmed, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_release', callback = release, flags = {'allow-oom'}}
+redis.register_function{function_name = 'ledger1_restart', callback = restart, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_trial', callback = trial}
 redis.register_function{function_name = 'ledger1_cleared', callback = cleared, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_reopen', callback = reopen}

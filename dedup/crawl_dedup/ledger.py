@@ -155,7 +155,10 @@ class Ledger(Protocol):
 
     @property
     def born(self) -> str:
-        """The mark of this memory as of the last heartbeat; another one when the crawl was forgotten in between."""
+        """The mark of this memory as of the last heartbeat; another one when the crawl was forgotten in between.
+
+        It says when it was begun (:func:`crawl_dedup.birth.born_ms`).
+        """
 
     @property
     def interruptions(self) -> int:
@@ -167,8 +170,14 @@ class Ledger(Protocol):
     def seed_parent(self, batch: bytes) -> Fingerprint:
         """The synthetic parent of a seed batch: the same bytes always give the same parent."""
 
-    async def begin(self, url: Fingerprint) -> Begun:
-        """Take the lease on ``url`` or learn why not; puts ``url`` among the admitted if it was unknown."""
+    async def begin(self, url: Fingerprint, *, attempt: int = 0) -> Begun:
+        """Take the lease on ``url`` or learn why not; puts ``url`` among the admitted if it was unknown.
+
+        Args:
+            url: the delivery's URL.
+            attempt: the attempt that its message is for, from 0 on. DONE when a later one's has replaced it
+                (:meth:`release`): this is a copy that a crash has left, and a message is there besides.
+        """
 
     async def commit(self, commit: Commit) -> Committed:
         """Admit the new children and keep their messages, in one step; the first commit of a parent wins.
@@ -186,8 +195,17 @@ class Ledger(Protocol):
     async def confirmed(self, parent: Fingerprint, children: Sequence[Fingerprint]) -> None:
         """Take messages that the broker has out of the outbox, when others of it could not be published yet."""
 
-    async def release(self, url: Fingerprint) -> None:
-        """Drop my lease without an end: the URL was parked, is retried later, or goes back to the broker."""
+    async def release(self, url: Fingerprint, *, next_attempt: int = 0) -> None:
+        """Drop my lease without an end: the URL was parked, is retried later, or goes back to the broker.
+
+        Args:
+            url: what was in hand.
+            next_attempt: the attempt for which the broker has *confirmed* a message in place of the one in hand: no
+                copy of an earlier one matters from now on. 0: there is none.
+        """
+
+    async def restart(self, urls: Sequence[Fingerprint]) -> None:
+        """Let messages of any attempt matter again, for open URLs whose latest ones may be lost."""
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """Note that a URL that a consumer died over is tried alone, for the ``number``-th time."""
@@ -230,7 +248,10 @@ class Ledger(Protocol):
         """Withdraw the heartbeat, so that what this consumer still held is free at once."""
 
     async def orphans(self, *, limit: int = 10) -> Sequence[Outbox]:
-        """Outboxes whose committer is gone (oldest first); each returned one is leased to the caller."""
+        """Outboxes whose committer is gone (oldest first); each returned one is leased to the caller.
+
+        Fewer than ``limit``, and at least one, when they hold some thousand messages.
+        """
 
     async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:
         """How each of these URLs stands, read in one step that changes nothing; some hundreds at once."""

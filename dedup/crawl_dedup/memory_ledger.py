@@ -24,8 +24,9 @@ from crawl_dedup.ledger import (
 from crawl_dedup.memory_store import Books, KeptOutbox, Lease, MemoryLedgerStore
 from crawl_dedup.pulse import Pulse
 
-#: As in ledger.lua, in seconds; the reasons stand there.
+#: As in ledger.lua, times in seconds; the reasons stand there.
 ORPHAN_AFTER_S = 10.0
+SWEEP_MESSAGES = 2000
 _LEASE_TRACE_S = 600.0
 _BUSY_AT_LEAST_MS = 250
 
@@ -78,7 +79,7 @@ class MemoryLedger:
     async def __aexit__(self, *exc: object) -> None:
         await self._pulse.stop()
 
-    async def begin(self, url: Fingerprint) -> Begun:
+    async def begin(self, url: Fingerprint, *, attempt: int = 0) -> Begun:
         """See :meth:`crawl_dedup.ledger.Ledger.begin`."""
         books = self._books
         if url in books.done:
@@ -86,6 +87,8 @@ class MemoryLedger:
         holder, alive_s = self._living_holder(url)
         if holder and holder != self._consumer:
             return Begun(Verdict.BUSY, wait_ms=max(round(alive_s * 1000), _BUSY_AT_LEAST_MS))
+        if books.tries.get(url, 0) > attempt and url not in books.outboxes:
+            return Begun(Verdict.DONE)
         trials = self._trials(url)
         self._lease(url)
         self._in_hand.add(url)
@@ -160,12 +163,19 @@ class MemoryLedger:
             for child in children:
                 kept.messages.pop(child, None)
 
-    async def release(self, url: Fingerprint) -> None:
+    async def release(self, url: Fingerprint, *, next_attempt: int = 0) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
         self._in_hand.discard(url)
-        lease = self._books.leases.get(url)
+        books, lease = self._books, self._books.leases.get(url)
         if lease and lease.holder == self._consumer:
-            del self._books.leases[url]
+            del books.leases[url]
+        if next_attempt > books.tries.get(url, 0) and url in books.admitted:
+            books.tries[url] = next_attempt
+
+    async def restart(self, urls: Sequence[Fingerprint]) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.restart`."""
+        for url in urls:
+            self._books.tries.pop(url, None)
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.trial`."""
@@ -178,6 +188,7 @@ class MemoryLedger:
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
         books, mine = self._books, (letter, self._store.clock() + REOPENED_TTL_S)
+        books.tries.pop(url, None)
         if url not in books.done:
             if books.adopt(url):
                 books.reopened[url] = mine
@@ -218,12 +229,14 @@ class MemoryLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.orphans`."""
         old_s = self._store.clock() - ORPHAN_AFTER_S
         found: list[Outbox] = []
+        room = SWEEP_MESSAGES
         for parent, kept in self._books.outboxes.items():
-            if len(found) == limit or kept.committed_s > old_s:
+            if len(found) == limit or room <= 0 or kept.committed_s > old_s:
                 break
             if not self._living_holder(parent)[0]:
                 self._lease(parent)
                 found.append(kept.of(parent))
+                room -= len(kept.messages) + 1
         return found
 
     async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:

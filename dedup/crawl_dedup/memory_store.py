@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crawl_dedup import birth
 from crawl_dedup.fingerprint import KEY_BYTES, Fingerprinter, is_synthetic
 from crawl_dedup.ledger import EncodedMessage, Fingerprint, LedgerName, Outbox
 
@@ -42,9 +43,10 @@ class Books:
     alive_until_s: dict[str, float] = field(default_factory=dict)
     reopened: dict[Fingerprint, tuple[str, float]] = field(default_factory=dict)  #: by which letter, until when
     suspects: dict[Fingerprint, tuple[int, float]] = field(default_factory=dict)  #: trials so far, until when
+    tries: dict[Fingerprint, int] = field(default_factory=dict)  #: the latest attempt that replaced an earlier one
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
-    born: str = field(default_factory=lambda: secrets.token_hex(8))
+    born: str = field(default_factory=birth.mark)
 
     def adopt(self, url: Fingerprint) -> bool:
         """Admit a URL that came without having been committed; False: it is admitted already."""
@@ -58,6 +60,7 @@ class Books:
     def end(self, url: Fingerprint, outcome: str) -> None:
         """Drop a parent's lease; a URL is done with this outcome."""
         self.leases.pop(url, None)
+        self.tries.pop(url, None)
         if not is_synthetic(url):
             self.admitted.discard(url)
             self.done.add(url)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Self
 
+from crawl_dedup import birth
 from crawl_dedup.errors import CrawlMismatch
 from crawl_dedup.fingerprint import KEY_BYTES, bucket_bits_for
 from crawl_dedup.ledger import LedgerName
@@ -23,7 +24,7 @@ class Pin:
         canonicaliser: version of the rules by which URLs are made canonical.
         bucket_bits: the ledger spreads its URLs over 2^bucket_bits sets.
         hash_key: the fingerprints' secret.
-        born: tells this memory of the crawl from the one before it was forgotten; no two are the same.
+        born: tells this memory of the crawl from the one before it was forgotten (see crawl_dedup.birth).
     """
 
     canonicaliser: int
@@ -37,7 +38,7 @@ class Pin:
 
     def reborn(self) -> Self:
         """The same rules for a new memory."""
-        return replace(self, born=_mark())
+        return replace(self, born=birth.mark())
 
     @classmethod
     def decode(cls, fields: Sequence[bytes]) -> Self:
@@ -52,11 +53,8 @@ class Pin:
 
 def wanted(*, expected_urls: int, canonicaliser: int, hash_key: bytes | None) -> Pin:
     """The rules for a crawl that begins now; without a configured key it gets a random one."""
-    return Pin(canonicaliser, bucket_bits_for(expected_urls), hash_key or secrets.token_bytes(KEY_BYTES), _mark())
-
-
-def _mark() -> str:
-    return secrets.token_hex(8)
+    key = hash_key or secrets.token_bytes(KEY_BYTES)
+    return Pin(canonicaliser, bucket_bits_for(expected_urls), key, birth.mark())
 
 
 def agree(name: LedgerName, pinned: Pin, *, canonicaliser: int, hash_key: bytes | None) -> Pin:

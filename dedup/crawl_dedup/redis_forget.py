@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from crawl_dedup import redis_names
+from crawl_dedup import birth, redis_names
 from crawl_dedup.ledger import LedgerName
 from crawl_dedup.redis_batch import BatchedRedis
 
@@ -14,7 +14,9 @@ _KEYS_AT_ONCE = 1000
 async def forget(redis: BatchedRedis, name: LedgerName, *, on_deleted: Callable[[int], None] = lambda _: None) -> int:
     """Delete all that Redis knows of this ledger. Stop its consumers first: they would write to it again.
 
-    The meta key goes last, so that a forgetting that was killed can be found and run again.
+    The meta key goes last, so that a forgetting that was killed can be found and run again. From the first step on it
+    has a new mark of birth: whatever relies on what is being forgotten is refused, and no repair takes what was
+    published before for lost, when it finds half of the memory gone.
 
     Args:
         redis: an open connection.
@@ -28,6 +30,8 @@ async def forget(redis: BatchedRedis, name: LedgerName, *, on_deleted: Callable[
         LedgerUnavailable, LedgerRefused: from Redis; what is deleted by then stays deleted.
     """
     meta = redis_names.meta(name).encode()
+    if await redis.call("EXISTS", meta):
+        await redis.call("HSET", meta, "born", birth.mark())
     deleted: int = 0
     cursor = b"0"
     while True:

@@ -112,7 +112,7 @@ class RedisLedger:
     async def __aexit__(self, *exc: object) -> None:
         await self._pulse.stop()
 
-    async def begin(self, url: Fingerprint) -> Begun:
+    async def begin(self, url: Fingerprint, *, attempt: int = 0) -> Begun:
         """See :meth:`crawl_dedup.ledger.Ledger.begin`.
 
         Raises:
@@ -120,7 +120,8 @@ class RedisLedger:
         """
         if self._mismatch is not None:
             raise self._mismatch
-        answer = await self._redis.call("FCALL", "ledger1_begin", 1, self._books, url, self._consumer, _SUSPECT_MS)
+        words = (self._books, url, self._consumer, _SUSPECT_MS, attempt)
+        answer = await self._redis.call("FCALL", "ledger1_begin", 1, *words)
         match answer[0]:
             case b"go":
                 self._in_hand.add(url)
@@ -170,10 +171,14 @@ class RedisLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.confirmed`."""
         await self._redis.call("FCALL", "ledger1_confirmed", 1, self._books, parent, *children)
 
-    async def release(self, url: Fingerprint) -> None:
+    async def release(self, url: Fingerprint, *, next_attempt: int = 0) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.release`."""
         self._in_hand.discard(url)
-        await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer)
+        await self._redis.call("FCALL", "ledger1_release", 1, self._books, url, self._consumer, next_attempt)
+
+    async def restart(self, urls: Sequence[Fingerprint]) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.restart`."""
+        await self._redis.call("FCALL", "ledger1_restart", 1, self._books, *urls)
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.trial`."""

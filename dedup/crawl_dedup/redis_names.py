@@ -14,6 +14,7 @@ the whole ledger on one node, where one function may change all of it
 ``lease:<fingerprint>``   string     the consumer that works on this URL
 ``alive:<consumer>``      string     exists while the consumer lives
 ``again:<fingerprint>``   string     the dead letter that this URL was last reopened for
+``tries``                 hash       open URL → the latest attempt that replaced an earlier one
 ``suspect:<fingerprint>`` string     how often it was tried alone since a consumer died with it in hand
 ========================  =========  =====================================================================
 

@@ -3,30 +3,25 @@
 A URL's message may be gone while its URL is open: somebody purged or deleted a queue, or Redis lost the mark that the
 URL was done. Nobody can ask RabbitMQ whether it has a message for a URL, so each open one that no living consumer
 holds gets another; of two messages the ledger turns the second away.
+
+A URL that the ledger has lost altogether is admitted anew; see :mod:`crawl_producer.readmission`.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Collection, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crawl_dedup import Ledger, Standing
 from crawl_producer.admission import REFUSED_PAUSE_MAX_S, REFUSED_PAUSE_S, Admission
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import Unroutable
+from crawl_producer.readmission import Found, Memory, ask, readmit
 
 log = logging.getLogger(__name__)
 
 #: URLs that the ledger is asked about, and messages that are published, at once.
 BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A URL that a source names, with the message to publish for it; without one, it is no URL of this crawl."""
-
-    url: str
-    message: Outgoing | None
 
 
 @dataclass(slots=True)
@@ -38,11 +33,12 @@ class RepairReport:
         swept: outboxes whose committer was gone, published now.
         looked_at: messages and lines that were read.
         unreadable: of these, those that are none of this crawl.
-        ended: those whose URL has ended, or is not known.
+        ended: those whose URL has ended, or was never known to this ledger.
         held: those whose URL is open, and in the hands of a living consumer or in the care of an outbox.
         again: those whose URL had been seen in this run.
         republished: open URLs with a message more.
-        unroutable: open URLs whose message no queue takes.
+        readmitted: URLs that their ledger had lost, admitted anew; in each group.
+        unroutable: open URLs whose message no queue takes; with such a one all that were to be admitted beside it.
         open: URLs that were open before or are open now, the fewer of both; of the group with the most.
         named: distinct open URLs that the sources named.
         sources: how many there were.
@@ -56,6 +52,7 @@ class RepairReport:
     held: int = 0
     again: int = 0
     republished: int = 0
+    readmitted: int = 0
     unroutable: int = 0
     open: int = 0
     named: int = 0
@@ -75,6 +72,7 @@ class Repair:
         ledgers: the memory of each of its groups; a message that one of them misses reaches all.
         broker: where messages go.
         admission: its door, for outboxes.
+        max_pages: admit no URL anew beyond this many (0: no limit).
         dry_run: only count.
         on_progress: called with the report after each batch.
     """
@@ -86,6 +84,7 @@ class Repair:
         broker: Broker,
         admission: Admission,
         *,
+        max_pages: int = 0,
         dry_run: bool = False,
         on_progress: Callable[[RepairReport], None] = lambda _: None,
     ) -> None:
@@ -93,10 +92,12 @@ class Repair:
         self._ledgers = ledgers
         self._broker = broker
         self._admission = admission
+        self._max_pages = max_pages
         self._dry_run = dry_run
         self._on_progress = on_progress
         # A hash of eight bytes takes a tenth of the URL's room; where two are alike, the next run mends the second.
         self._seen: set[int] = set()
+        self._anew = 0  # of these, those that were not open
 
     async def run(self, sources: Sequence[AsyncIterable[Found]]) -> RepairReport:
         """Sweep the outboxes, then go through the sources.
@@ -110,7 +111,7 @@ class Repair:
             self.report.sources += 1
             await self._mend(source)
         self.report.open = min(before, await self._open())
-        self.report.named = len(self._seen)
+        self.report.named = len(self._seen) - self._anew
         self._on_progress(self.report)
         return self.report
 
@@ -130,30 +131,53 @@ class Repair:
                 await self._again(batch)
                 batch = []
         await self._again(batch)
+        self._on_progress(self.report)
 
     async def _again(self, batch: Sequence[Found]) -> None:
         self.report.looked_at += len(batch)
-        readable = {found.url: found.message for found in batch if found.message is not None}
+        # Of several copies in a batch the youngest counts.
+        readable = {found.url: found for found in sorted(batch, key=_admitted_ms) if found.message is not None}
         self.report.unreadable += sum(found.message is None for found in batch)
-        fresh = {url: message for url, message in readable.items() if hash(url) not in self._seen}
+        fresh = {url: found for url, found in readable.items() if hash(url) not in self._seen}
         self.report.again += sum(found.message is not None for found in batch) - len(fresh)
-        standings = dict(zip(fresh, await self._standing(fresh), strict=True))
-        self.report.ended += sum(standing in (Standing.DONE, Standing.UNKNOWN) for standing in standings.values())
+        if not fresh:
+            return
+        memories = await asyncio.gather(*(ask(ledger, fresh) for ledger in self._ledgers))
+        standings = {url: _neediest([memory.standings[url] for memory in memories]) for url in fresh}
+        self.report.ended += sum(standing is Standing.DONE for standing in standings.values())
         self.report.held += sum(standing is Standing.HELD for standing in standings.values())
         self._seen.update(hash(url) for url, s in standings.items() if s in (Standing.FREE, Standing.HELD))
+        messages = {url: found.message for url, found in fresh.items() if found.message is not None}
         name = self._ledgers[0].fingerprint
-        free = [(url, replace(fresh[url], message_id=name(url))) for url, s in standings.items() if s is Standing.FREE]
+        free = [url for url, standing in standings.items() if standing is Standing.FREE]
+        await self._restart(free)
         # Another source may know where they can go.
-        self._seen.difference_update(map(hash, await self._publish(free)))
+        waiting = [(url, replace(messages[url], message_id=name(url))) for url in free]
+        self._seen.difference_update(map(hash, await self._publish(waiting)))
+        lost = {url: messages[url] for url, s in standings.items() if s is Standing.UNKNOWN}
+        for memory in memories:
+            await self._readmit(memory, {u: m for u, m in lost.items() if memory.standings[u] is Standing.UNKNOWN})
         self._on_progress(self.report)
 
-    async def _standing(self, urls: Collection[str]) -> list[Standing]:
-        """How each URL stands in the group that needs it most."""
-        if not urls:
-            return []
-        asked = [ledger.standing([ledger.fingerprint(url) for url in urls]) for ledger in self._ledgers]
-        told = await asyncio.gather(*asked)
-        return [_neediest(each) for each in zip(*told, strict=True)]
+    async def _restart(self, urls: Sequence[str]) -> None:
+        """What is published again is a first attempt, and of a later one nobody knows whether it has a message."""
+        if urls and not self._dry_run:
+            restarts = [ledger.restart([ledger.fingerprint(url) for url in urls]) for ledger in self._ledgers]
+            await asyncio.gather(*restarts)
+
+    async def _readmit(self, memory: Memory, messages: Mapping[str, Outgoing]) -> None:
+        if not messages:
+            return
+        admitted: int | None = len(messages)
+        if not self._dry_run:
+            admitted = await readmit(memory, messages, self._broker, max_pages=self._max_pages)
+        if admitted is None:
+            self.report.unroutable += len(messages)
+            return
+        self.report.readmitted += admitted
+        new = set(map(hash, messages)) - self._seen
+        self._anew += len(new)
+        self._seen |= new
 
     async def _publish(self, waiting: Sequence[tuple[str, Outgoing]]) -> list[str]:
         """Publish until all are confirmed; returns the URLs that no queue takes, which are given up and counted."""
@@ -177,6 +201,10 @@ class Repair:
         return lost
 
 
+def _admitted_ms(found: Found) -> int:
+    return found.admitted_ms
+
+
 def _neediest(standings: Sequence[Standing]) -> Standing:
-    order = (Standing.FREE, Standing.HELD, Standing.DONE, Standing.UNKNOWN)
+    order = (Standing.FREE, Standing.UNKNOWN, Standing.HELD, Standing.DONE)
     return min(standings, key=order.index)

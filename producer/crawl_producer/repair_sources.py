@@ -15,7 +15,7 @@ from crawl_producer.errors import MessageInvalid
 from crawl_producer.message import UrlMessage
 from crawl_producer.reach import queues_reached
 from crawl_producer.reading import in_thread
-from crawl_producer.repair import Found
+from crawl_producer.readmission import Found
 from crawl_producer.routing import Router
 from crawl_producer.seeds import bounded_lines, opened
 from crawl_producer.topology import Topology
@@ -42,7 +42,7 @@ async def from_journal(copies: AsyncIterable[Copy], crawl: str, topology: Topolo
             continue
         where = (copy.exchange, copy.routing_key)
         exchange, key = where if bound(*where) else router.route(message.url, seed=message.depth == 0)
-        yield Found(message.url, Outgoing(exchange, key, copy.body, copy.message_id))
+        yield Found(message.url, Outgoing(exchange, key, copy.body, copy.message_id), message.first_seen_ms)
 
 
 async def from_file(path: Path, crawl: str, router: Router) -> AsyncIterator[Found]:

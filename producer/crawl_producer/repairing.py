@@ -14,7 +14,8 @@ from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker, open_stream
 from crawl_producer.broker import Broker
 from crawl_producer.errors import TopologyMissing
-from crawl_producer.repair import Found, Repair, RepairReport
+from crawl_producer.readmission import Found
+from crawl_producer.repair import Repair, RepairReport
 from crawl_producer.repair_sources import from_file, from_journal
 from crawl_producer.routing import Router
 from crawl_producer.topology import Topology
@@ -81,6 +82,7 @@ async def _one(
             ledgers,
             broker,
             Admission(ledgers, broker, router),
+            max_pages=topology.crawls[crawl].scope.max_pages or 0,
             dry_run=dry_run,
             on_progress=lambda report: on_progress(report, total),
         )
@@ -121,6 +123,7 @@ def told(report: RepairReport, *, dry_run: bool) -> str:
     """The report for people."""
     done = "would be republished" if dry_run else "republished"
     parts = [f"{report.republished:,} {done}", f"{report.held:,} in good hands", f"{report.ended:,} had ended"]
+    parts += [f"{report.readmitted:,} that Redis had lost admitted anew"] if report.readmitted else []
     parts += [f"{report.swept:,} outboxes published"] if report.swept else []
     parts += [f"{report.unreadable:,} lines or messages of no URL of this crawl"] if report.unreadable else []
     parts += [f"{report.unroutable:,} taken by no queue: crawl-topology apply, then again"] if report.unroutable else []

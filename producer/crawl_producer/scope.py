@@ -20,9 +20,13 @@ class Scope:
 
     Args:
         spec: the crawl's ``scope:`` of exchanges.yaml.
+
+    Attributes:
+        max_links_per_page: distinct links in scope that one page may bring.
     """
 
     def __init__(self, spec: ScopeSpec) -> None:
+        self.max_links_per_page = spec.max_links_per_page
         self._max_depth = spec.max_depth
         self._max_url_chars = spec.max_url_chars
         self._host_allowed = _host_rule(spec)

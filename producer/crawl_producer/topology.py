@@ -134,6 +134,7 @@ class ScopeSpec(Frozen):
     deny: tuple[Pattern, ...] = ()  #: a URL that matches one is out
     max_depth: int | None = Field(default=None, ge=0)  #: links away from the seed
     max_pages: int | None = Field(default=None, ge=1)  #: URLs admitted in all
+    max_links_per_page: int = Field(default=10_000, ge=1)  #: distinct links in scope that one page may bring
     max_url_chars: int = Field(default=2083, ge=16, le=2083)
 
 

@@ -184,6 +184,93 @@ async def test_a_released_url_is_free_and_still_open(world):
     assert (await b.begin(url)).verdict is Verdict.GO
 
 
+# attempts
+
+
+@in_a_world
+async def test_a_copy_of_an_attempt_that_a_later_one_has_replaced_is_turned_away(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    for attempt in (0, 1):
+        assert (await a.begin(url, attempt=attempt)).verdict is Verdict.GO
+        await a.release(url, next_attempt=attempt + 1)
+        for ledger in (a, b):
+            assert (await ledger.begin(url, attempt=attempt)).verdict is Verdict.DONE
+    assert (await b.progress()).open == 1
+    # Whoever is turned away has taken no lease, and left nobody under suspicion.
+    begun = await b.begin(url, attempt=2)
+    assert (begun.verdict, begun.trials) == (Verdict.GO, None)
+    await b.release(url)
+    assert (await a.begin(url, attempt=2)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_nothing_is_turned_away_before_the_next_attempt_is_told(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    for _ in range(2):
+        assert (await a.begin(url, attempt=1)).verdict is Verdict.GO
+        await a.release(url)
+    assert (await a.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_an_earlier_attempt_that_comes_to_its_end_later_brings_nothing_back(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.release(url, next_attempt=2)
+    await a.release(url, next_attempt=1)
+    assert (await a.begin(url, attempt=1)).verdict is Verdict.DONE
+    assert (await a.begin(url, attempt=2)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_a_copy_of_any_attempt_may_publish_what_is_left_in_the_outbox(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.release(url, next_attempt=1)
+    await a.begin(url, attempt=1)
+    await a.commit(Commit(url, "ok", links(a, "child")))
+    assert (await a.begin(url)).verdict is Verdict.PUBLISH
+
+
+@in_a_world
+async def test_attempts_of_a_url_that_has_ended_are_forgotten_and_a_late_one_says_nothing(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.release(url, next_attempt=1)
+    await a.begin(url, attempt=1)
+    await a.commit(Commit(url, "failed"))
+    await a.release(url, next_attempt=1)  # a frozen consumer's
+    assert await a.reopen(url, outcome="failed", letter="1")
+    assert (await a.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_a_letter_of_an_open_url_that_was_retried_begins_its_attempts_anew(world):
+    a = await living(world, "a")
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.release(url, next_attempt=3)
+    assert await a.reopen(url, outcome="", letter="1")
+    assert (await a.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_after_a_restart_any_attempt_counts(world):
+    a = await living(world, "a")
+    one, other = urls(a, "one", "other")
+    for url in (one, other):
+        await a.begin(url)
+        await a.release(url, next_attempt=3)
+    await a.restart([one])
+    assert (await a.begin(one)).verdict is Verdict.GO
+    assert (await a.begin(other)).verdict is Verdict.DONE
+
+
 # relying on what is known
 
 
@@ -705,6 +792,19 @@ async def test_orphans_come_oldest_first_and_no_more_than_asked_for(world):
     await sweeper.heartbeat()
     assert [orphan.parent for orphan in await sweeper.orphans(limit=2)] == batches[:2]
     assert [orphan.parent for orphan in await sweeper.orphans()] == batches[2:]
+
+
+@in_a_world
+async def test_a_sweep_gets_huge_outboxes_one_after_the_other(world):
+    a, sweeper = await living(world, "a"), await living(world, "sweeper")
+    batches = [a.seed_parent(b"%d" % i) for i in range(3)]
+    for i, batch in enumerate(batches):
+        await a.commit(Commit(batch, "seeded", links(a, *(f"{i}/{n}" for n in range(2500)))))
+        await world.passes(1)
+    await world.passes(2 * GRACE_OVER_S)
+    await sweeper.heartbeat()
+    for batch in batches:
+        assert [(orphan.parent, len(orphan.messages)) for orphan in await sweeper.orphans()] == [(batch, 2500)]
 
 
 # dead letters: reopen and give up

@@ -160,6 +160,58 @@ asyncio.run(main())
 """
 
 
+def test_bad_messages_among_the_dead_letters_hide_no_loss_and_open_urls_among_them_are_none(
+    commands, site, rabbit, fresh_vhost
+):
+    def bury(payload):
+        letter = {"routing_key": "docs.pages", "payload": payload, "payload_encoding": "string"}
+        exchange = f"exchanges/{fresh_vhost}/crawl.dead/publish"
+        rabbit.nodes[0].management.call("POST", exchange, letter | {"properties": {"delivery_mode": 2}})
+
+    commands.run("crawl-seed", site.home)
+    for _ in range(3):
+        bury("no message")
+    rabbit.ctl("--vhost", fresh_vhost, "purge_queue", "docs.pages")
+    ((_, subject, text, _),) = errors(doctor(commands, "docs", code=17))
+    assert (subject, "at least 1 open URLs" in text) == ("docs/main", True)
+    bury(json.dumps({"v": 1, "crawl": "docs", "url": site.home}))
+    assert errors(doctor(commands, "docs", code=16)) == []  # a warning: nobody consumes
+    assert len(commands.shell("crawl-dead list --json").splitlines()) == 4
+
+
+def test_seeds_that_redis_has_lost_with_its_last_second_and_rabbitmq_with_a_queue_come_back(
+    commands, site, redis_server, rabbit, fresh_vhost
+):
+    commands.run("crawl-seed", site.home)
+    commands.run("python", "-c", LOSE, site.home, CRAWL_REDIS_URL=redis_server.url)
+    rabbit.ctl("--vhost", fresh_vhost, "purge_queue", "docs.pages")
+    assert commands.status()["admitted"] == 0
+    assert repair(commands, "--dry-run")["readmitted"] == 1
+    assert repair(commands)["readmitted"] == 1
+    assert commands.status()["admitted"] == 1
+    finish(commands, site)
+    assert set(Counter(site.asked).values()) == {1}
+    commands.run("crawl-forget", "docs", "--yes")
+    commands.run("crawl-seed", "http://127.0.0.1:9/")
+    assert repair(commands)["readmitted"] == 0
+
+
+#: Takes the admission of a URL back, as a Redis does that has lost its last second.
+LOSE = """
+import asyncio, os, sys
+from crawl_dedup import LedgerName, RedisLedger, open_redis
+async def main():
+    async with await open_redis(os.environ["CRAWL_REDIS_URL"], name="test") as redis:
+        ledger = await RedisLedger.open(redis, LedgerName("docs"), consumer="test", expected_urls=1)
+        bucket, member = ledger.fingerprint(sys.argv[1]).split(".")
+        books = "crawl:{docs/main}:"
+        assert await redis.call("SREM", f"{books}adm:{bucket}", member) == 1
+        for count in ("admitted", "open", "discovered"):
+            await redis.call("HINCRBY", f"{books}counts", count, -1)
+asyncio.run(main())
+"""
+
+
 def test_an_outbox_of_a_killed_consumer_is_published_by_one_that_never_gets_its_parent(
     commands, site, rabbit, fresh_vhost, tmp_path
 ):

@@ -8,10 +8,12 @@ from crawl_dedup import (
     ALIVE_TTL_S,
     Commit,
     CrawlMismatch,
+    LedgerForgot,
     LedgerName,
     LedgerRefused,
     RedisLedger,
     Verdict,
+    born_ms,
     bucket_bits_for,
     forget,
     ledger_names,
@@ -194,6 +196,10 @@ def test_a_killed_forgetting_can_be_found_and_run_again(fresh_redis):
             await forget(redis, NAME, on_deleted=kill)
         assert await redis.call("EXISTS", meta(NAME)) == 1
         assert await ledger_names(redis) == [NAME]
+        half = await join(redis)
+        assert born_ms(half.born) > born_ms(ledger.born)  # whatever was published before is not this memory's
+        with pytest.raises(LedgerForgot):
+            await ledger.commit(Commit(ledger.fingerprint("https://example.org/"), "ok", relies_on=ledger.born))
         await redis.call("DEL", f"{prefix(NAME)}out:{ledger.seed_parent(b'seeds')}")
         await redis.call("ZADD", f"{prefix(NAME)}outs", 1, ledger.seed_parent(b"seeds"))
         assert await ledger.orphans() == []

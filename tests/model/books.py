@@ -19,10 +19,14 @@ class Books(NamedTuple):
     done: Urls = frozenset()
     outboxes: frozenset[tuple[str, Urls]] = frozenset()  #: (parent, children whose messages wait)
     leases: frozenset[tuple[str, str]] = frozenset()  #: (URL, consumer)
+    tries: frozenset[tuple[str, int]] = frozenset()  #: (open URL, the latest attempt that replaced an earlier one)
 
     @property
     def complete(self) -> bool:
         return bool(self.done) and not self.admitted and not self.outboxes
+
+    def latest(self, url: str) -> int:
+        return next((attempt for retried, attempt in self.tries if retried == url), 0)
 
     def outbox(self, parent: str) -> Urls | None:
         return next((children for owner, children in self.outboxes if owner == parent), None)
@@ -45,13 +49,15 @@ def is_url(parent: str) -> bool:
     return not parent.startswith("s.")
 
 
-def begin(books: Books, url: str, me: str, beating: Urls, flaws: Flaws) -> Answer:
+def begin(books: Books, url: str, me: str, beating: Urls, flaws: Flaws, attempt: int = 0) -> Answer:
     if url in books.done and Flaw.BEGIN_FORGETS_DONE not in flaws:
         return Answer("done", books)
     if books.holder(url, beating) not in ("", me) and Flaw.BEGIN_FORGETS_LEASES not in flaws:
         return Answer("busy", books)
-    books = _leased(books, url, me)
     kept = books.outbox(url)
+    if kept is None and books.latest(url) > attempt and Flaw.BEGIN_FORGETS_ATTEMPTS not in flaws:
+        return Answer("done", books)
+    books = _leased(books, url, me)
     if kept is not None and Flaw.BEGIN_FORGETS_OUTBOX not in flaws:
         return Answer("publish", books, kept)
     return Answer("go", books._replace(admitted=books.admitted | {url} - books.done))
@@ -105,8 +111,15 @@ def delete_outbox(books: Books, parent: str) -> Books:
     return books._replace(outboxes=frozenset(pair for pair in books.outboxes if pair[0] != parent))
 
 
-def release(books: Books, url: str, me: str) -> Books:
-    return books._replace(leases=books.leases - {(url, me)})
+def release(books: Books, url: str, me: str, next_attempt: int = 0) -> Books:
+    books = books._replace(leases=books.leases - {(url, me)})
+    if next_attempt <= books.latest(url) or url not in books.admitted:
+        return books
+    return books._replace(tries=_others(books.tries, url) | {(url, next_attempt)})
+
+
+def restart(books: Books, urls: Urls) -> Books:
+    return books._replace(tries=frozenset(pair for pair in books.tries if pair[0] not in urls))
 
 
 def orphan(books: Books, parent: str, me: str) -> Answer:
@@ -118,8 +131,13 @@ def _ended(books: Books, parent: str) -> Books:
     books = delete_outbox(books, parent)
     books = books._replace(leases=frozenset(pair for pair in books.leases if pair[0] != parent))
     if is_url(parent):
-        return books._replace(admitted=books.admitted - {parent}, done=books.done | {parent})
+        tries = _others(books.tries, parent)
+        return books._replace(admitted=books.admitted - {parent}, done=books.done | {parent}, tries=tries)
     return books
+
+
+def _others(tries: frozenset[tuple[str, int]], url: str) -> frozenset[tuple[str, int]]:
+    return frozenset(pair for pair in tries if pair[0] != url)
 
 
 def _leased(books: Books, url: str, me: str) -> Books:

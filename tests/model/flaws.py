@@ -23,11 +23,10 @@ class Flaw(Enum):
     BEGIN_FORGETS_DONE = "begin does not look whether the URL is done"
     BEGIN_FORGETS_OUTBOX = "begin does not look for an outbox"
     BEGIN_FORGETS_LEASES = "begin does not look for a living consumer's lease"
+    BEGIN_FORGETS_ATTEMPTS = "begin does not look whether a later attempt has replaced this one"
+    RELEASE_BEFORE_SUCCESSOR = "the next attempt is told to the ledger before its message is confirmed"
     BUSY_IS_DONE = "a delivery whose URL another consumer holds is acknowledged without a copy"
     NO_SWEEPER = "nobody looks for outboxes that were left behind"
-
-    #: No flaw: the model shows that this order is as good as ours.
-    RELEASE_BEFORE_SUCCESSOR = "the lease of a retried URL is dropped before its successor is confirmed"
 
 
 #: Our protocol.

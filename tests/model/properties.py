@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from model.protocol import Protocol
-from model.state import ATTEMPTS, Faults, State
+from model.state import Faults, State
 
 
 def good_end(protocol: Protocol, state: State) -> bool:
@@ -16,7 +16,8 @@ def good_end(protocol: Protocol, state: State) -> bool:
         return False
     return (
         protocol.site.reachable <= seen.ended
-        and {url for url in protocol.site.reachable if protocol.site.fails.get(url, 0) >= ATTEMPTS} <= seen.letters
+        and {url for url in protocol.site.reachable if protocol.site.fails.get(url, 0) >= protocol.site.attempts}
+        <= seen.letters
         and (books.complete or (_rolled_back(state) and books.admitted <= seen.ended))
     )
 
@@ -36,12 +37,15 @@ def lost(_protocol: Protocol, state: State, _allowed: Faults) -> str:
 def fetched_too_often(protocol: Protocol, state: State, allowed: Faults) -> str:
     """Each request beyond the first is explained by a fault that hit this very page.
 
-    Where a page fails, every fault may have copied its message, and each copy has its attempts.
+    Where a page fails, every fault may have copied its message; such a copy is tried once at most, and once more by who
+    was frozen and is not heard yet, for whom no lease holds. A Redis that goes back may have forgotten which attempts
+    were over, and that the page has ended.
     """
-    seen, spent = state.seen, sum(allowed) - sum(state.faults)
+    seen, rollbacks = state.seen, allowed.rollbacks - state.faults.rollbacks
+    others = sum(allowed) - sum(state.faults) - rollbacks + allowed.freezes - state.faults.freezes
     for url in set(seen.fetches):
-        attempts = min(protocol.site.fails.get(url, 0) + 1, ATTEMPTS)
-        most = 1 + seen.excused.count(url) if attempts == 1 else attempts * (1 + spent)
+        attempts = min(protocol.site.fails.get(url, 0) + 1, protocol.site.attempts)
+        most = 1 + seen.excused.count(url) if attempts == 1 else attempts * (1 + rollbacks) + others
         if seen.fetches.count(url) > most:
             return f"fetched {seen.fetches.count(url)} times, {most} explained: {url}"
     return ""

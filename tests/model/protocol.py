@@ -11,7 +11,7 @@ from itertools import chain
 from model import books as ledger
 from model.books import Answer, Books, Flaws
 from model.flaws import Flaw
-from model.state import ATTEMPTS, Message, Site, State, Worker
+from model.state import Message, Site, State, Worker
 
 Move = tuple[str, State]
 
@@ -21,7 +21,7 @@ RESUME = ("publish", "finish", "acknowledge")
 SEED = ("commit", "publish", "finish")
 SWEEP = ("publish", "finish")
 #: … and of a delivery that a successor replaces: the next attempt, a copy for later, a dead letter.
-RETRY = ("retry", "release", "acknowledge")
+RETRY = ("retry", "retried", "acknowledge")
 PARK = ("copy", "release", "acknowledge")
 BUSY = ("copy", "acknowledge")
 DEAD = ("bury", "commit", "acknowledge")
@@ -42,8 +42,8 @@ WRONG: dict[Flaw, dict[tuple[str, ...], tuple[str, ...]]] = {
     },
     Flaw.ACK_BEFORE_COMMIT: {PAGE: ("fetch", "acknowledge", "commit", "publish", "finish")},
     Flaw.ACK_BEFORE_PUBLISH: {PAGE: ("fetch", "commit", "acknowledge", "publish", "finish")},
-    Flaw.ACK_BEFORE_SUCCESSOR: {RETRY: ("acknowledge", "retry", "release")},
-    Flaw.RELEASE_BEFORE_SUCCESSOR: {RETRY: ("release", "retry", "acknowledge")},
+    Flaw.ACK_BEFORE_SUCCESSOR: {RETRY: ("acknowledge", "retry", "retried")},
+    Flaw.RELEASE_BEFORE_SUCCESSOR: {RETRY: ("retried", "retry", "acknowledge")},
     Flaw.BURY_LAST: {DEAD: ("commit", "bury", "acknowledge")},
     Flaw.BUSY_IS_DONE: {BUSY: ("acknowledge",)},
 }
@@ -86,7 +86,9 @@ class Protocol:
         if Flaw.PUBLISH_THEN_MARK in self.flaws:
             answer = Answer("go", state.books)
         else:
-            answer = ledger.begin(state.books, worker.url, worker.name, state.beating, self.flaws)
+            assert worker.message is not None
+            attempt = worker.message.attempt
+            answer = ledger.begin(state.books, worker.url, worker.name, state.beating, self.flaws, attempt)
         story = {"done": ("acknowledge",), "busy": self.plan(BUSY), "publish": self.plan(RESUME), "go": self.plan(PAGE)}
         after = worker._replace(todo=story[answer.word], links=tuple(sorted(answer.children)), fetched=False)
         if answer.word == "go" and worker.name not in state.beating:
@@ -109,7 +111,7 @@ class Protocol:
         seen = state.seen._replace(fetches=tuple(sorted((*state.seen.fetches, url))))
         story = worker.todo[1:]
         if attempt < self.site.fails.get(url, 0):
-            story = self.plan(RETRY if attempt + 1 < ATTEMPTS else DEAD)
+            story = self.plan(RETRY if attempt + 1 < self.site.attempts else DEAD)
         after = worker._replace(todo=story, fetched=True)
         yield f"{worker.name} fetches {url}", state._replace(seen=seen).with_worker(index, after)
 
@@ -174,6 +176,12 @@ class Protocol:
     def _release(self, state: State, index: int, worker: Worker) -> Iterator[Move]:
         books = ledger.release(state.books, worker.url, worker.name)
         yield from self._asked(state, index, books, _next(worker), f"release({worker.url})")
+
+    def _retried(self, state: State, index: int, worker: Worker) -> Iterator[Move]:
+        assert worker.message is not None
+        attempt = worker.message.attempt + 1
+        books = ledger.release(state.books, worker.url, worker.name, attempt)
+        yield from self._asked(state, index, books, _next(worker), f"release({worker.url}, attempt {attempt} is next)")
 
     def _acknowledge(self, state: State, index: int, worker: Worker) -> Iterator[Move]:
         what = "acknowledges" if worker.held else "acknowledges in vain, on a connection that is gone:"

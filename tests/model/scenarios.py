@@ -13,6 +13,8 @@ TWO_PARENTS = Site(("b", "c"), {"b": "d", "c": "d"})
 #: A page that fails once, and one that fails for good.
 FAILS_ONCE = Site(("a",), {"a": "b"}, {"b": 1})
 DIES = Site(("a",), {"a": "b"}, {"b": 2})
+#: A seed that fails for good, at three attempts: a copy of the first could bring copies of both others.
+DIES_SLOWLY = Site(("a",), {}, {"a": 3}, attempts=3)
 
 
 class Scenario(NamedTuple):
@@ -24,7 +26,7 @@ class Scenario(NamedTuple):
     seeded: bool = False  #: begins when the seeds are safe on Redis' disk
 
     def __str__(self) -> str:
-        names = {"PAIR": PAIR, "FORK": FORK, "FAILS_ONCE": FAILS_ONCE, "DIES": DIES}
+        names = {"PAIR": PAIR, "FORK": FORK, "FAILS_ONCE": FAILS_ONCE, "DIES": DIES, "DIES_SLOWLY": DIES_SLOWLY}
         return f"{next(name for name, site in names.items() if site is self.site)}: {self.faults}"
 
 
@@ -42,11 +44,13 @@ SMALL = (
     Scenario(FORK, Faults(rollbacks=1), 2, seeded=True),
     Scenario(PAIR, Faults(rollbacks=1, refused=1), 2, seeded=True),
     Scenario(FAILS_ONCE, Faults(), 2),
-    Scenario(FAILS_ONCE, Faults(disconnects=1, lost_replies=1), 3),
+    Scenario(FAILS_ONCE, Faults(disconnects=1, lost_replies=1), 2),
     Scenario(DIES, Faults(), 2),
     Scenario(DIES, Faults(crashes=1), 3),
     Scenario(DIES, Faults(unroutable=1, lost_replies=1), 3),
     Scenario(DIES, Faults(rollbacks=1, lost_replies=1), 4, seeded=True),
+    Scenario(DIES_SLOWLY, Faults(crashes=1), 4),
+    Scenario(DIES_SLOWLY, Faults(disconnects=1, unconfirmed=1), 3),
 )
 #: Minutes.
 LARGE = (
@@ -121,6 +125,14 @@ UNSAFE = (
         "fetched 2 times, 1 explained: a",
         safety=(fetched_too_often,),
     ),
+    Unsafe(
+        Flaw.BEGIN_FORGETS_ATTEMPTS,
+        DIES_SLOWLY,
+        Faults(crashes=1),
+        "fetched 5 times, 4 explained: a",
+        safety=(fetched_too_often,),
+    ),
+    Unsafe(Flaw.RELEASE_BEFORE_SUCCESSOR, FAILS_ONCE, Faults(crashes=1), "lost for good: b"),
     Unsafe(Flaw.BUSY_IS_DONE, PAIR, Faults(crashes=1), "lost for good: a"),
     Unsafe(Flaw.NO_SWEEPER, PAIR, Faults(unroutable=1), "lost for good: a, b"),
     Unsafe(Flaw.NO_SWEEPER, PAIR, Faults(rollbacks=1), "never known to be complete", seeded=True),

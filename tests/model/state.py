@@ -84,11 +84,12 @@ class State(NamedTuple):
 
 
 class Site(NamedTuple):
-    """The web: what links where, and which pages fail at how many attempts (of ATTEMPTS)."""
+    """The web: what links where, which pages fail at how many attempts, and how many there are."""
 
     seeds: tuple[str, ...]
     links: Mapping[str, str]
     fails: Mapping[str, int] = {}
+    attempts: int = 2  #: fetches of a page that goes on failing, before it becomes a dead letter
 
     def links_of(self, url: str) -> Urls:
         return frozenset(self.links.get(url, ""))
@@ -99,9 +100,5 @@ class Site(NamedTuple):
         while todo:
             if (url := todo.pop()) not in found:
                 found.add(url)
-                todo.extend(self.links_of(url) if self.fails.get(url, 0) < ATTEMPTS else ())
+                todo.extend(self.links_of(url) if self.fails.get(url, 0) < self.attempts else ())
         return frozenset(found)
-
-
-#: Fetches of a page that goes on failing, before it becomes a dead letter.
-ATTEMPTS = 2

@@ -43,9 +43,9 @@ class Both:
         return {self.ours[child] for child, _ in outbox.messages} if outbox else set()
 
     async def begin(self, me):
-        url = self.random.choice(URLS)
-        answer = model.begin(self.books, url, me, self.beating, NONE)
-        begun = await self.ledgers[me].begin(self.real[url])
+        url, attempt = self.random.choice(URLS), self.random.randrange(3)
+        answer = model.begin(self.books, url, me, self.beating, NONE, attempt)
+        begun = await self.ledgers[me].begin(self.real[url], attempt=attempt)
         self.books = answer.books
         assert (begun.verdict.value, self.children(begun.outbox)) == (answer.word, answer.children)
 
@@ -70,9 +70,14 @@ class Both:
         await self.ledgers[me].confirmed(self.real[parent], [self.real[child] for child in children])
 
     async def release(self, me):
-        url = self.random.choice(URLS)
-        self.books = model.release(self.books, url, me)
-        await self.ledgers[me].release(self.real[url])
+        url, attempt = self.random.choice(URLS), self.random.randrange(3)
+        self.books = model.release(self.books, url, me, attempt)
+        await self.ledgers[me].release(self.real[url], next_attempt=attempt)
+
+    async def restart(self, me):
+        urls = self.some(URLS)
+        self.books = model.restart(self.books, urls)
+        await self.ledgers[me].restart([self.real[url] for url in urls])
 
     async def time_passes(self, me):
         """The sweep follows at once, because the model's outboxes have no age; its lease is given back."""
@@ -103,6 +108,7 @@ async def test_the_model_and_the_ledger_answer_alike(world, seed):
         await ledger.heartbeat()
     both = Both(world, ledgers, seed)
     calls = [both.begin, both.begin, both.commit, both.finish, both.confirmed, both.release, both.time_passes]
+    calls += [both.release, both.restart]
     for _ in range(STEPS):
         await both.random.choice(calls)(both.random.choice(CONSUMERS))
         await both.same_books()

@@ -12,7 +12,15 @@ from crawl_producer.doctor import (
     check_redis,
     check_topology,
 )
-from crawl_producer.doctor.facts import BrokerFacts, ChannelFacts, LedgerFacts, Look, NodeFacts, QueueFacts
+from crawl_producer.doctor.facts import (
+    BrokerFacts,
+    ChannelFacts,
+    DeadFacts,
+    LedgerFacts,
+    Look,
+    NodeFacts,
+    QueueFacts,
+)
 from crawl_producer.doctor.finding import Finding, Level, worst
 from crawl_producer.plan import Plan, Step
 from crawl_producer.topology import Topology
@@ -146,14 +154,14 @@ def test_leases_of_the_dead_are_told_but_hurt_nobody():
 # the balance
 
 
-def look(facts, ready=0, unacked=0, consumers=0, ladder=0, dead=0):
+def look(facts, ready=0, unacked=0, consumers=0, ladder=0, dead=(0, 0, 0), letters=None):
     queues = {
         "q": QueueFacts("q", ready, consumers, unacked),
         "q.due": QueueFacts("q.due", 0, consumers, 0),
-        "dead.q": QueueFacts("dead.q", dead, 0, 0),
+        "dead.q": QueueFacts("dead.q", *dead),
         "crawl.delay.250": QueueFacts("crawl.delay.250", ladder, 0, 0),
     }
-    return Look((facts,), queues)
+    return Look((facts,), queues, {} if letters is None else {"q": letters})
 
 
 def balance(first, second=None, journal=True):
@@ -194,11 +202,39 @@ def test_an_old_count_of_what_was_in_hand_hides_nothing():
     assert "at least 1 open URLs" in balance(first, second)[0][2]
 
 
-def test_urls_that_rabbitmq_has_buried_have_a_message():
-    failed = {"outcome:failed_timeout": 4, "outcome:quarantined": 1, "outcome:ok": 0, "discovered": 15}
-    facts = ledger(open=10, ended=5, **failed)
-    assert balance(look(facts, dead=15)) == []
-    assert "at least 4 open URLs" in balance(look(facts, dead=11))[0][2]
+def test_open_urls_among_the_dead_letters_have_a_message_and_no_other_letter_counts():
+    assert balance(look(ledger(open=10), letters=DeadFacts(open=10))) == []
+    ((level, _, text),) = balance(look(ledger(open=10), letters=DeadFacts(open=6)))
+    assert (level, "at least 4 open URLs" in text) == ("error", True)
+
+
+def test_a_dead_letter_that_nobody_looked_at_may_be_anybodys():
+    many = look(ledger(open=10), letters=DeadFacts(open=2, unread=5))
+    assert "at least 3 open URLs" in balance(many)[0][2]
+    enough = look(ledger(open=10), letters=DeadFacts(open=2, unread=8))
+    [finding] = check_balance.check(enough, enough, journals={})
+    assert (finding.level, finding.command) == (Level.WARNING, "crawl-doctor c --deep")
+    assert "8 open URLs have no message, unless they are among 8 dead letters" in finding.text
+
+
+def test_letters_are_read_where_they_may_matter_and_nowhere_else():
+    letters, none = (3, 0, 0), (0, 0, 0)
+
+    def wanted(*args, **more):
+        return check_balance.letters_that_matter(look(*args, **more))
+
+    assert wanted(ledger(open=10), ready=7, dead=letters) == ["q"]
+    assert wanted(ledger(open=10), ready=7, dead=none) == []
+    assert wanted(ledger(open=10), ready=10, dead=letters) == []
+    # What is in hand may be settled, and not yet counted as such.
+    assert wanted(ledger(open=10), ready=7, unacked=3, consumers=1, dead=letters) == ["q"]
+    # Another reader has them.
+    assert wanted(ledger(open=10), ready=7, dead=(0, 1, 3)) == ["q"]
+
+
+def test_letters_in_another_readers_hands_cannot_be_counted_without_the_management_api():
+    ((level, _, text),) = balance(look(ledger(open=1), dead=(0, 1, None)))
+    assert (level, "cannot be told" in text) == ("warning", True)
 
 
 def test_without_the_management_api_only_a_crawl_that_rests_can_be_counted():

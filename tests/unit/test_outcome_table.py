@@ -227,7 +227,7 @@ def test_confirm_timeout_of_a_dead_letter():
         ("done /", html(), ["fetch /", "done /", "stale /", "acked /"]),
         ("keep /", html("/a"), ["fetch /", "keep /", "link /a", "done /", "stale /", "acked /", *A]),
         ("link /a", html("/a"), ["fetch /", "keep /", "link /a", "done /", "stale /", "acked /", *A]),
-        ("retry /", [AWAY, html()], [*TWICE[:3], "stale /", *ONCE]),  # the copy outlives its crawl, and is DONE then
+        ("retry /", [AWAY, html()], [*TWICE[:3], "stale /", "acked /", *ONCE]),  # it waits for its retry, not for this
         ("dead /", (500, {}, b""), [*AT_LAST[:-1], "stale /", "acked /"]),
     ],
 )

@@ -3,23 +3,27 @@
 import asyncio
 import gzip
 import json
+import time
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 
-from crawl_dedup import Commit, LedgerName, MemoryLedger
+from crawl_dedup import Commit, LedgerName, MemoryLedger, Standing, Verdict
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import Copy
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import PublishRefused, SeedsUnreadable
 from crawl_producer.memory_broker import MemoryBroker
 from crawl_producer.message import UrlMessage
-from crawl_producer.repair import BATCH, Found, Repair
+from crawl_producer.readmission import Found
+from crawl_producer.repair import BATCH, Repair
 from crawl_producer.repair_sources import from_file, from_journal
 from crawl_producer.routing import Router
 from small_world import HOME, World, html, topology
 
 ROUTER = Router(topology().crawls["c"])
+NAME = LedgerName("c")
 
 
 def page(n):
@@ -182,6 +186,159 @@ def test_the_group_that_misses_a_url_decides():
                 await ledger.commit(Commit(url, outcome))
         report = await repair(world, journal(copy(1)), ledgers=[a, b])
         assert (report.republished, report.open, waiting(world)) == (1, 1, [1])
+
+    in_a_small_world(story)
+
+
+def test_what_was_retried_and_purged_is_worked_on_when_it_comes_again():
+    async def story(world):
+        await world.seed(page(1))
+        await world.broker.purge("q")
+        ledger = world.ledger("consumer")
+        url = ledger.fingerprint(page(1))
+        await ledger.begin(url)
+        await ledger.release(url, next_attempt=2)
+        await repair(world, journal(copy(1)), dry_run=True)
+        assert (await ledger.begin(url)).verdict is Verdict.DONE
+        await repair(world, journal(copy(1)))
+        assert waiting(world) == [1]
+        assert (await ledger.begin(url)).verdict is Verdict.GO
+
+    in_a_small_world(story)
+
+
+# what Redis has lost altogether
+
+
+def seeded_then_rolled_back(*urls):
+    """Publishes seeds; Redis then forgets them, and somebody purges the queue."""
+
+    async def happen(world):
+        ledger, earlier = world.ledger("reader"), deepcopy(world.store.books(NAME))
+        await world.seed(*urls)
+        world.store._books[NAME] = earlier
+        await world.broker.purge("q")
+        assert await ledger.standing([ledger.fingerprint(url) for url in urls]) == [Standing.UNKNOWN] * len(urls)
+
+    return happen
+
+
+def young(n, **fields):
+    """A copy of what was admitted just now."""
+    return copy(n, first_seen_ms=time.time_ns() // 1_000_000 + 1, **fields)
+
+
+def test_what_the_ledger_has_lost_together_with_its_message_is_admitted_anew():
+    async def story(world):
+        await world.seed(page(0))
+        await seeded_then_rolled_back(page(1), page(2))(world)
+        lost = young(2, depth=3)
+        report = await repair(world, journal(copy(0, first_seen_ms=1), young(1), lost, young(1)), journal(lost))
+        assert (report.readmitted, report.republished, report.ended, report.again) == (2, 1, 0, 2)
+        assert (report.open, report.named) == (1, 1)
+        assert waiting(world) == [0, 1, 2]
+        assert world.broker.server.queue("q").ready[2].body == lost.body
+        books = await world.progress()
+        assert (books.admitted, books.open, books.outboxes, books.counts["discovered"]) == (3, 3, 0, 3)
+
+    in_a_small_world(story)
+
+
+def test_what_is_admitted_anew_goes_where_it_went():
+    async def source():
+        yield Found(page(1), Outgoing("x", "other", young(1).body, ""), admitted_ms=1 << 50)
+
+    async def story(world):
+        await seeded_then_rolled_back(page(1))(world)
+        report = await repair(world, source())
+        assert (report.readmitted, report.unroutable) == (1, 0)
+        assert [stored.routing_key for stored in world.broker.server.queue("q").ready] == ["other"]
+
+    in_a_small_world(story, queue={"bindings": [{"exchange": "x", "key": "k"}, {"exchange": "x", "key": "other"}]})
+
+
+def test_a_dry_run_counts_what_would_be_admitted_and_admits_nothing():
+    async def story(world):
+        await seeded_then_rolled_back(page(1))(world)
+        report = await repair(world, journal(young(1)), dry_run=True)
+        assert (report.readmitted, waiting(world), (await world.progress()).admitted) == (1, [], 0)
+
+    in_a_small_world(story)
+
+
+def test_a_crawl_that_was_forgotten_on_purpose_does_not_come_back():
+    async def story(world):
+        old = [young(n) for n in range(3)]
+        while time.time_ns() // 1_000_000 <= UrlMessage.decode(old[-1].body).first_seen_ms:
+            await asyncio.sleep(0)
+        world.store.forget(NAME)
+        await world.seed(page(9))
+        report = await repair(world, journal(*old))
+        assert (report.readmitted, report.ended, waiting(world)) == (0, 3, [9])
+
+    in_a_small_world(story)
+
+
+def test_nothing_comes_back_of_a_crawl_that_is_forgotten_while_it_is_repaired():
+    class Forgotten(MemoryLedger):
+        async def standing(self, urls):
+            told = await super().standing(urls)
+            self._store.forget(self._name)
+            return told
+
+    async def story(world):
+        await seeded_then_rolled_back(page(1))(world)
+        async with Forgotten(world.store, NAME, "doctor") as ledger:
+            report = await repair(world, journal(young(1)), ledgers=[ledger])
+        assert (report.readmitted, waiting(world), (await world.progress()).admitted) == (0, [], 0)
+
+    in_a_small_world(story)
+
+
+def test_of_what_the_ledger_does_not_know_only_a_journal_proves_that_it_did(tmp_path):
+    (tmp_path / "urls").write_text(page(1))
+
+    async def story(world):
+        await seeded_then_rolled_back(page(1))(world)
+        report = await repair(world, from_file(tmp_path / "urls", "c", ROUTER))
+        assert (report.readmitted, report.ended, waiting(world)) == (0, 1, [])
+
+    in_a_small_world(story)
+
+
+def test_no_more_are_admitted_anew_than_the_crawl_may_have():
+    async def story(world):
+        await seeded_then_rolled_back(page(1), page(2), page(3))(world)
+        report = await repair(world, journal(*(young(n) for n in (1, 2, 3))), max_pages=2)
+        assert (report.readmitted, waiting(world)) == (2, [1, 2])
+        assert (await world.progress()).counts["filtered:max_pages"] == 1
+
+    in_a_small_world(story)
+
+
+def test_what_is_to_be_admitted_anew_and_no_queue_takes_stays_in_an_outbox():
+    async def nobodys():
+        lost = young(1)
+        yield Found(page(1), Outgoing("x", "nobody's", lost.body, ""), admitted_ms=1 << 50)
+
+    async def story(world):
+        await seeded_then_rolled_back(page(1))(world)
+        report = await repair(world, nobodys())
+        assert (report.readmitted, report.unroutable) == (0, 1)
+        assert (await world.progress()).outboxes == 1
+
+    in_a_small_world(story)
+
+
+def test_a_group_that_has_lost_what_another_has_ended_gets_it_again():
+    async def story(world):
+        a = MemoryLedger(world.store, LedgerName("c", "a"), "doctor")
+        b = MemoryLedger(world.store, LedgerName("c", "b"), "doctor")
+        await a.commit(Commit(a.fingerprint(page(1)), "ok"))
+        assert b.born
+        report = await repair(world, journal(young(1)), ledgers=[a, b])
+        assert (report.readmitted, report.ended, waiting(world)) == (1, 0, [1])
+        assert [(await ledger.progress()).admitted for ledger in (a, b)] == [1, 1]
 
     in_a_small_world(story)
 

@@ -90,6 +90,36 @@ def test_links_go_one_deeper_and_those_outside_are_counted_by_reason():
     ]
 
 
+def test_a_page_brings_so_many_links_and_the_rest_is_counted_and_told(caplog):
+    urls = ["https://other.net/", *(f"https://example.org/{n}" for n in range(9)), "https://elsewhere.net/"]
+    scope, known = Scope(ScopeSpec(max_links_per_page=4)), Known("this memory")
+    for known_ones in ([], urls[2:4]):
+        known.add(known_ones)
+        gathered = harvest.links(PAGE, urls, scope, now_ms=7, known=known)
+        assert [link.url for link in gathered.links] == [url for url in urls[1:5] if url not in known_ones]
+        assert gathered.counts["filtered:host"] == 2
+        assert gathered.counts["filtered:max_links_per_page"] == 5
+        assert "https://example.org/a has 9 links in scope: the last 5 are left out" in caplog.text
+    assert gathered.counts["duplicate"] == gathered.counts["discovered"] == 2
+
+
+def test_a_page_with_so_many_links_as_allowed_brings_them_all(caplog):
+    urls = [f"https://example.org/{n}" for n in range(4)]
+    gathered = harvest.links(PAGE, urls, Scope(ScopeSpec(max_links_per_page=4)), now_ms=7, known=Known(""))
+    assert (len(gathered.links), gathered.counts, caplog.text) == (4, {}, "")
+
+
+@pytest.mark.parametrize(("page", "link"), [("x" * 2000, ""), ("", "x" * 2000), ("", "")])
+def test_the_messages_of_one_page_are_bounded_in_bytes_whatever_may_be_configured(page, link):
+    parent = PAGE.model_copy(update={"url": PAGE.url + page})
+    urls = [f"https://example.org/{link}{n}" for n in range(50_000)]
+    scope = Scope(ScopeSpec(max_links_per_page=1_000_000))
+    gathered = harvest.links(parent, urls, scope, now_ms=7, known=Known(""))
+    size_bytes = sum(len(one.encode()) for one in gathered.links)
+    assert 0.4 * harvest.MAX_OUTBOX_BYTES < size_bytes < harvest.MAX_OUTBOX_BYTES
+    assert len(gathered.links) + gathered.counts["filtered:max_links_per_page"] == len(urls)
+
+
 def test_a_redirect_keeps_the_depth_and_counts_itself():
     gathered = harvest.redirect(PAGE, "https://example.org/b", Scope(ScopeSpec()), now_ms=7)
     assert [(m.depth, m.redirects, m.root) for m in gathered.links] == [(2, 5, "example.org")]

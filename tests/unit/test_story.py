@@ -269,6 +269,14 @@ def test_max_depth_and_max_pages_hold():
     assert books.counts["filtered:max_pages"] == 16
 
 
+def test_a_page_of_very_many_links_brings_the_first_of_them_and_the_books_balance():
+    page = html(*(f"/{n}" for n in range(50)), "https://elsewhere.example/", "/")
+    world, books, _ = crawled({HOME: page}, scope={"max_links_per_page": 20})
+    assert set(world.web.fetched) == {HOME, *(f"{HOME}{n}" for n in range(20))}
+    assert (books.counts["filtered:max_links_per_page"], books.counts["filtered:host"]) == (31, 1)
+    assert books.counts["discovered"] == books.admitted + books.counts.get("duplicate", 0) + 32
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -291,6 +299,25 @@ def test_what_is_no_message_of_this_crawl_becomes_a_dead_letter_and_no_more(body
     assert fetched == [HOME]
     assert [letter[0][: len(reason)] for letter in dead] == [reason]
     assert dead[0][2] == body
+
+
+def test_a_page_that_waits_for_its_retry_is_not_tried_by_a_copy_of_its_message_too():
+    async def main():
+        retry = {"max_attempts": 3, "first_delay_s": 0.3, "factor": 1}
+        async with World({HOME: FailureKind.TIMEOUT}, retry=retry) as world:
+            await world.seed(HOME)
+            (original,) = world.broker.server.queue("q").ready
+            crawl = asyncio.create_task(world.crawl())
+            rungs = [world.broker.server.queue(names.delay_queue(ms)) for ms in names.DELAYS_MS]
+            async with asyncio.timeout(20):
+                while not any(rung.ready for rung in rungs):
+                    await asyncio.sleep(0)
+                for _ in range(3):
+                    await world.broker.publish(Outgoing("x", "k", original.body, original.message_id))
+                await crawl
+            return world.web.fetched, len(await world.dead())
+
+    assert asyncio.run(main()) == ([HOME] * 3, 1)
 
 
 def test_a_url_that_another_living_consumer_holds_is_parked_not_fetched():

@@ -34,7 +34,8 @@ def examine(
     crawls: Annotated[list[str] | None, typer.Argument(help="Crawls; all by default.", show_default=False)] = None,
     *,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Count the ledger's sets too: slow for huge crawls.", show_default=False)
+        bool,
+        typer.Option("--deep", help="Look at every member and dead letter: slow for huge crawls.", show_default=False),
     ] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Publish again what is open and may have no message.", show_default=False)

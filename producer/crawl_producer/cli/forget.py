@@ -40,7 +40,7 @@ def forget_crawl(
 
     Queues keep their messages unless --purge-queues is given; URLs found there later are crawled anew.
     Dead letters are kept either way, and so is a journal: RabbitMQ cannot purge streams, and crawl-doctor --repair
-    publishes nothing of it but what is open.
+    leaves alone what was admitted before.
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
 

@@ -15,8 +15,6 @@ from crawl_producer.doctor.finding import Finding, Level
 
 #: Between two looks: longer than the management API's counts may be old.
 BETWEEN_LOOKS_S = 6.0
-#: Outcomes of URLs that have ended and left a dead letter (docs/commands.md lists them).
-ENDED_AS_LETTERS = ("failed_", "quarantined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +23,19 @@ class Balance:
 
     Attributes:
         ledger: whose.
-        short: open URLs beyond the messages in its queues, its outboxes, and among RabbitMQ's own dead letters; None
-            where nobody knows how many messages consumers have in hand.
+        short: open URLs beyond the messages in its queues, its outboxes, and among dead letters; None where nobody
+            knows how many messages consumers have in hand.
+        unread: dead letters beside these that nobody has looked at; each may be an open URL's.
     """
 
     ledger: LedgerFacts
     short: int | None
+    unread: int = 0
 
 
 def balances(look: Look) -> list[Balance]:
     """The balance of each group, by one look."""
-    return [Balance(ledger, _short(ledger, look.queues)) for ledger in look.ledgers]
+    return [Balance(ledger, _short(ledger, look), _unread(ledger, look)) for ledger in look.ledgers]
 
 
 def suspicious(look: Look) -> bool:
@@ -44,12 +44,21 @@ def suspicious(look: Look) -> bool:
     return any((balance.short or 0) > 0 for balance in balances(replace(look, queues=idle)))
 
 
+def letters_that_matter(look: Look) -> list[str]:
+    """The work queues whose dead letters must be read: those of groups that may miss messages, if they have any."""
+    idle = {name: replace(queue, unacked=0) for name, queue in look.queues.items()}
+    short = [balance.ledger for balance in balances(replace(look, queues=idle)) if (balance.short or 0) > 0]
+    dead = {queue: look.queues.get(names.dead_queue(queue)) for ledger in short for queue in ledger.queues}
+    return [queue for queue, facts in dead.items() if facts and (facts.ready or facts.consumers)]
+
+
 def check(first: Look, second: Look, *, journals: Mapping[str, bool]) -> list[Finding]:
     """What both looks miss.
 
     Args:
         first: one look …
-        second: … and one at least BETWEEN_LOOKS_S later; the same again when nothing was suspicious.
+        second: … and one at least BETWEEN_LOOKS_S later; the same again when nothing was suspicious. Dead letters are
+            read between the two: then one that is replayed meanwhile is missed by one of the looks at most.
         journals: whether each crawl's journal is there, for the remedy.
     """
     ladder = max(_ladder(first.queues), _ladder(second.queues))
@@ -61,7 +70,9 @@ def check(first: Look, second: Look, *, journals: Mapping[str, bool]) -> list[Fi
         for (before, _), lost in zip(pairs, missing, strict=True)
         for finding in _of_group(before, lost, ladder, journals)
     ]
-    together = sum(lost or 0 for lost in missing) - ladder
+    together = (
+        sum(max(0, (lost or 0) - before.unread) for (before, _), lost in zip(pairs, missing, strict=True)) - ladder
+    )
     if together > 0 and not any(finding.level is Level.ERROR for finding in found):
         found.append(
             Finding(
@@ -85,7 +96,8 @@ def _of_group(balance: Balance, lost: int | None, ladder: int, journals: Mapping
             "knows how many",
             "let connection.management (CRAWL_RABBITMQ_MANAGEMENT) name it, or stop the consumers and look again",
         )
-    elif lost > ladder:
+    elif lost > ladder + balance.unread:
+        lost -= balance.unread
         sources = "publish them again from the journal" if journals.get(name.crawl) else "name files that have them"
         option = "" if journals.get(name.crawl) else " --from FILE"
         yield Finding(
@@ -95,6 +107,15 @@ def _of_group(balance: Balance, lost: int | None, ladder: int, journals: Mapping
             "the marks that they were done",
             sources,
             f"crawl-doctor {name.crawl} --repair{option}",
+        )
+    elif lost > ladder:
+        yield Finding(
+            Level.WARNING,
+            str(name),
+            f"{lost - ladder:,} open URLs have no message, unless they are among {balance.unread:,} dead letters that "
+            "were not looked at",
+            "look at all of them, or end them with crawl-dead",
+            f"crawl-doctor {name.crawl} --deep",
         )
 
 
@@ -111,14 +132,21 @@ def _moved(before: LedgerFacts, after: LedgerFacts) -> int:
     return max(0, admitted) + max(0, ended)
 
 
-def _short(ledger: LedgerFacts, queues: Mapping[str, QueueFacts]) -> int | None:
+def _short(ledger: LedgerFacts, look: Look) -> int | None:
+    queues = look.queues
     mine = [name for queue in ledger.queues for name in (queue, names.due_queue(queue)) if name in queues]
-    held = [queues[queue].unacked if queues[queue].unacked is not None else _unknown(queues[queue]) for queue in mine]
-    if any(count is None for count in held):
+    dead = [name for queue in ledger.queues if (name := names.dead_queue(queue)) in queues]
+    held = [_in_hand(queues[queue]) for queue in mine]
+    if None in held or None in (_in_hand(queues[queue]) for queue in dead):
         return None
     messages = sum(queues[queue].ready for queue in mine) + sum(count or 0 for count in held)
     kept = ledger.debts.outbox_messages + ledger.debts.outboxes
-    return ledger.books.open - messages - kept - _victims(ledger, queues)
+    letters = sum(look.dead[queue].open for queue in ledger.queues if queue in look.dead)
+    return ledger.books.open - messages - kept - letters
+
+
+def _unread(ledger: LedgerFacts, look: Look) -> int:
+    return sum(look.dead[queue].unread for queue in ledger.queues if queue in look.dead)
 
 
 def _corrected(before: Mapping[str, QueueFacts], after: Mapping[str, QueueFacts]) -> Mapping[str, QueueFacts]:
@@ -132,17 +160,9 @@ def _fewer(before: QueueFacts, after: QueueFacts | None) -> int | None:
     return min(before.unacked, after.unacked)
 
 
-def _unknown(queue: QueueFacts) -> int | None:
-    """Nobody has what nobody consumes."""
-    return 0 if queue.consumers == 0 else None
-
-
-def _victims(ledger: LedgerFacts, queues: Mapping[str, QueueFacts]) -> int:
-    """Dead letters whose URLs are still open: all those beyond the ones that consumers have ended as failed."""
-    dead = [names.dead_queue(queue) for queue in ledger.queues]
-    kept = sum(queues[queue].ready + (queues[queue].unacked or 0) for queue in dead if queue in queues)
-    failed = sum(count for outcome, count in ledger.books.outcomes.items() if outcome.startswith(ENDED_AS_LETTERS))
-    return max(0, kept - failed)
+def _in_hand(queue: QueueFacts) -> int | None:
+    """What consumers have; nobody has what nobody consumes, also where nobody tells."""
+    return queue.unacked if queue.unacked is not None or queue.consumers else 0
 
 
 def _ladder(queues: Mapping[str, QueueFacts]) -> int:

@@ -1,8 +1,8 @@
 """The whole examination: each server is asked as far as it answers, and what fails is a finding too."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from crawl_dedup import read_health
 from crawl_dedup.errors import CrawlError
@@ -18,9 +18,10 @@ from crawl_producer.doctor import (
     check_redis,
     check_topology,
     observe_broker,
+    observe_dead,
     observe_ledgers,
 )
-from crawl_producer.doctor.facts import BrokerFacts, LedgerFacts, Look
+from crawl_producer.doctor.facts import BrokerFacts, DeadFacts, LedgerFacts, Look, QueueFacts
 from crawl_producer.doctor.finding import Finding, Level
 from crawl_producer.errors import BrokerRefused
 from crawl_producer.plan import plan
@@ -35,7 +36,7 @@ class Examination:
     Args:
         topology: exchanges.yaml.
         crawls: whose ledgers and queues are looked at.
-        deep: count the ledgers' sets too.
+        deep: count the ledgers' sets too, and look at every dead letter.
         between_looks_s: see check_balance.
     """
 
@@ -89,15 +90,27 @@ class Examination:
     async def _balance(self, facts: BrokerFacts, ledgers: Sequence[LedgerFacts], broker: Broker) -> None:
         first = second = Look(tuple(ledgers), facts.queues)
         if check_balance.suspicious(first):
+            dead = await self._dead_letters(check_balance.letters_that_matter(first), facts.queues, broker)
             await asyncio.sleep(self._between_looks_s)
             queues = await observe_broker.observe_queues(self._topology, self._crawls, broker)
             again = await self._ledgers()
             # A ledger that was begun or forgotten meanwhile is nobody's loss.
             both = {ledger.name for ledger in again or ()} & {ledger.name for ledger in ledgers}
-            first = Look(tuple(ledger for ledger in ledgers if ledger.name in both), first.queues)
-            second = Look(tuple(ledger for ledger in again or () if ledger.name in both), queues)
+            first = Look(tuple(ledger for ledger in ledgers if ledger.name in both), first.queues, dead)
+            second = Look(tuple(ledger for ledger in again or () if ledger.name in both), queues, dead)
         journals = {crawl: spec.journal is not None for crawl, spec in self._topology.crawls.items()}
         self.findings += check_balance.check(first, second, journals=journals)
+
+    async def _dead_letters(
+        self, queues: Sequence[str], before: Mapping[str, QueueFacts], broker: Broker
+    ) -> Mapping[str, DeadFacts]:
+        if not queues:
+            return {}
+        topology, limit = self._topology, None if self._deep else observe_dead.MOST_READ
+        async with AsyncExitStack() as stack:
+            redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
+            ledger_of = opening.QueueLedgers(topology, redis, stack, consumer=opening.identity(PROGRAM))
+            return await observe_dead.observe(topology, queues, before, broker, ledger_of, limit=limit)
 
     @asynccontextmanager
     async def _failures(self, subject: str) -> AsyncIterator[None]:

@@ -103,8 +103,22 @@ class BrokerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadFacts:
+    """The dead letters of one work queue.
+
+    Attributes:
+        open: distinct URLs that are open, among the letters that were read.
+        unread: letters that were not.
+    """
+
+    open: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """The books and the queues, read one after the other."""
+    """The books and the queues, read one after the other; and the dead letters of work queues, where they matter."""
 
     ledgers: tuple[LedgerFacts, ...]
     queues: Mapping[str, QueueFacts]
+    dead: Mapping[str, DeadFacts] = field(default_factory=dict)
