@@ -132,7 +132,7 @@ RECIPES = (
     ),
     Recipe(
         name="split-for-good",
-        about="the leader's node cut off until the crawl is complete",
+        about="the leader's node cut off until the crawl is complete; crawl-doctor's command when nothing moves",
         inject=brokers.split_for_good,
         times=2,
         quick_times=1,
