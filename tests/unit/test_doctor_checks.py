@@ -1,11 +1,15 @@
 """The doctor's checks, each a pure function from facts to findings."""
 
+import shlex
+from dataclasses import replace
+
 import pytest
 
 from crawl_dedup import LedgerDebts, LedgerName, Members, Progress, RedisHealth
 from crawl_producer.declarations import Declarations, Exchange, Queue, State
 from crawl_producer.doctor import (
     check_balance,
+    check_held,
     check_ledger,
     check_nodes,
     check_queues,
@@ -186,6 +190,9 @@ def test_what_both_looks_miss_is_lost():
 def test_what_is_on_the_ladder_may_be_anybodys():
     assert balance(look(ledger(open=10), ladder=10)) == []
     assert "at least 2 open URLs" in balance(look(ledger(open=10), ladder=8))[0][2]
+    waiting = look(ledger(open=10), ladder=8)
+    on_their_way = replace(waiting.queues["crawl.delay.250"], held=2)
+    assert balance(replace(waiting, queues={**waiting.queues, "crawl.delay.250": on_their_way})) == []
 
 
 def test_what_moved_between_the_looks_may_have_been_missed_by_both():
@@ -305,6 +312,56 @@ def test_silence_on_a_channel_is_measured_against_the_consumer_timeout():
     assert told(899) == []
     assert "silent for 900 s; after 1,800 s" in told(900)[0][2]
     assert "after 60 s" in told(31, consumer_timeout_ms=60_000)[0][2]
+
+
+# delays that hold on to what is over
+
+
+RUNG = QueueFacts("crawl.delay.500", held=54, members=3, online=2, followers=("rabbit@b",))
+
+
+def held(first, second, version="3.10.8", vhost="/"):
+    looks = [{queue.name: queue} for queue in (first, second)]
+    return check_held.check(*looks, version=version, vhost=vhost)
+
+
+def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_two_looks_holds_on_to_it():
+    assert check_held.suspicious({"crawl.delay.500": RUNG}, "3.10.8")
+    (finding,) = held(RUNG, replace(RUNG, held=56))
+    assert (finding.level, finding.subject) == (Level.ERROR, "crawl.delay.500")
+    assert finding.text.startswith("56 messages ought to have left it")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"held": 53}, {"held": 0}, {"online": 3}], ids=["it gives some away", "all", "its members are there"]
+)
+def test_a_queue_whose_messages_are_on_their_way_holds_on_to_nothing(changes):
+    assert held(RUNG, replace(RUNG, **changes)) == []
+
+
+def test_one_look_proves_nothing():
+    queues = {"crawl.delay.500": RUNG}
+    assert check_held.check(queues, queues, version="3.10.8", vhost="/") == []
+
+
+@pytest.mark.parametrize(("version", "holds"), [("3.10.8", 1), ("3.12.4", 1), ("3.12.5", 0), ("4.0.5", 0), (None, 1)])
+def test_only_a_rabbitmq_before_it_was_mended_holds_on_to_messages(version, holds):
+    assert check_held.suspicious({"crawl.delay.500": RUNG}, version) is bool(holds)
+    assert len(held(RUNG, RUNG, version=version)) == holds
+
+
+def test_the_command_that_moves_the_leader_survives_the_shell_and_erlang():
+    (finding,) = held(RUNG, RUNG, vhost='Eve\'s "crawl" \\')  # a quote for the shell, two and a backslash for Erlang
+    program, command, erlang = shlex.split(finding.command)
+    assert (program, command) == ("rabbitmqctl", "eval")
+    assert r"""<<"Eve's \"crawl\" \\"/utf8>>""" in erlang
+    assert 'list_to_atom("rabbit@b")' in erlang
+
+
+def test_without_a_node_that_could_lead_there_is_no_command():
+    alone = replace(RUNG, online=1, followers=())
+    (finding,) = held(alone, alone)
+    assert (finding.command, bool(finding.remedy)) == ("", True)
 
 
 # nodes

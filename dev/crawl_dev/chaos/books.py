@@ -67,10 +67,13 @@ def _ask(redis: RedisServer | ReplicatedRedis, line: str) -> list[str] | None:
 def ready(rabbit: RabbitCluster, vhost: str) -> dict[str, int]:
     """Messages ready in each queue that is not empty, to the message: statistics would be some seconds old.
 
+    A journal is left out: it keeps its copies for good.
+
     Raises:
         ServersError: the first node does not answer.
     """
-    names = [q["name"] for q in rabbit.nodes[0].management.call("GET", f"queues/{quote(vhost, safe='')}?columns=name")]
+    told = rabbit.nodes[0].management.call("GET", f"queues/{quote(vhost, safe='')}?columns=name")
+    names = [queue["name"] for queue in told if queue["name"] != f"journal.{CRAWL}"]
     login = pika.PlainCredentials(USERNAME, PASSWORD)
     where = pika.ConnectionParameters(ports.LOOPBACK, rabbit.nodes[0].port, vhost, login)
     try:

@@ -5,13 +5,17 @@ often than planned, see :attr:`crawl_dev.chaos.faults.Fault.only_retried`.
 """
 
 import asyncio
+import json
+import shlex
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from crawl_dev import rabbit_faults
+from crawl_dev.chaos import commands
 from crawl_dev.chaos.books import QUEUE
 from crawl_dev.chaos.faults import Fault
+from crawl_dev.chaos.standstill import standstills
 from crawl_dev.chaos.world import World
 from crawl_dev.errors import ServersError
 from crawl_dev.rabbit_node import RabbitNode
@@ -27,6 +31,8 @@ _ALARM_S = 12.0
 _ALARMS = (("memory alarm", rabbit_faults.alarm_memory), ("disk alarm", rabbit_faults.alarm_disk))
 #: Between a fetch that failed and the acknowledgement, and until a consumer hears that its connection is gone.
 _ON_ITS_WAY_S = 3.0
+#: crawl-doctor's exit codes: all is well, warnings, errors (docs/commands.md).
+_DOCTORS_CODES = (0, 16, 17)
 #: Between two storms; clients are back within a second.
 _CALM_S = (1.5, 3.0)
 
@@ -61,7 +67,11 @@ async def split_cluster(world: World, times: int) -> None:
 
 
 async def split_for_good(world: World, times: int) -> None:
-    """Cut the queue's leader off, and heal the cluster only when the crawl is complete."""
+    """Cut the queue's leader off, and heal the cluster only when the crawl is complete.
+
+    RabbitMQ before 3.12.5 may then hold messages of a delay queue for as long as that node is away: who looks after the
+    cluster does what crawl-doctor says.
+    """
     del times
     if not await world.at_work():
         return
@@ -70,7 +80,8 @@ async def split_for_good(world: World, times: int) -> None:
     try:
         await asyncio.to_thread(_split, world, lonely, everyone=False)
         world.note(disconnected("split", start_s))
-        await world.complete.wait()
+        async for _ in standstills(world):
+            await _as_the_doctor_says(world, next(node for node in world.servers.rabbit.nodes if node is not lonely))
     finally:
         await asyncio.to_thread(rabbit_faults.heal, world.servers.rabbit)
 
@@ -122,6 +133,19 @@ async def _to_its_end(mending: Awaitable[None]) -> None:
     except asyncio.CancelledError:
         await task
         raise
+
+
+async def _as_the_doctor_says(world: World, node: RabbitNode) -> None:
+    """Let a node of the majority do every rabbitmqctl that crawl-doctor names."""
+    environment = {**world.environment, "CRAWL_RABBITMQ_MANAGEMENT": node.management_url}
+    doctor = partial(commands.run, environment, "crawl-doctor", "--json", may_end_with=_DOCTORS_CODES)
+    said = json.loads(await asyncio.to_thread(doctor))
+    for finding in said["findings"]:
+        words = shlex.split(finding["command"])
+        if words[:2] == ["rabbitmqctl", "eval"]:
+            start_s = time.monotonic()
+            await asyncio.to_thread(node.ctl, *words[1:])
+            world.note(disconnected("move leader", start_s))
 
 
 async def _leader(world: World) -> RabbitNode:

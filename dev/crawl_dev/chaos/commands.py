@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from crawl_dev.errors import ServersError
@@ -13,8 +13,13 @@ BIN = Path(sys.executable).parent
 _PATIENCE_S = 120.0
 
 
-def run(environment: Mapping[str, str], *command: str) -> str:
+def run(environment: Mapping[str, str], *command: str, may_end_with: Collection[int] = (0,)) -> str:
     """What a command prints.
+
+    Args:
+        environment: leads it to the servers.
+        command: its words.
+        may_end_with: exit codes that are no failure.
 
     Raises:
         ServersError: it failed or hung; the message has what it said.
@@ -27,6 +32,6 @@ def run(environment: Mapping[str, str], *command: str) -> str:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ServersError(f"{command[0]} still runs after {_PATIENCE_S:.0f} s") from None
-    if done.returncode:
+    if done.returncode not in may_end_with:
         raise ServersError(f"{' '.join(command[:3])} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

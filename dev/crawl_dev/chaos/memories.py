@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from crawl_dev.chaos import commands
 from crawl_dev.chaos.books import CRAWL
 from crawl_dev.chaos.faults import Fault
-from crawl_dev.chaos.world import LOOK_S, World
+from crawl_dev.chaos.standstill import standstills
+from crawl_dev.chaos.world import World
 from crawl_dev.errors import ServersError
 from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
@@ -26,8 +27,6 @@ _UNSYNCED_S = (0.3, 1.2)
 _IN_HAND_S = 3.0
 #: Half of the power cuts leave half a write on the disk: so many bytes of the first lost one.
 _TORN_BYTES = (0, 40)
-#: No URL ends for so long after the last fault: what is open has no message, or a lease that will soon be over.
-_QUIET_LOOKS = 40
 #: How long a promoted replica's former master stays away.
 _AWAY_S = (0.5, 2.0)
 
@@ -108,18 +107,11 @@ async def repairs(world: World) -> AsyncIterator[asyncio.Lock]:
 
 
 async def _repair(world: World, redis_up: asyncio.Lock) -> None:
-    quiet, done = 0, -1
-    while await world.pause(LOOK_S):
-        now = world.samples[-1].done
-        quiet = quiet + 1 if now == done else 0
-        done = now
-        if quiet < _QUIET_LOOKS:
-            continue
+    async for _ in standstills(world):
         async with redis_up:
             start_s = time.monotonic()
             await asyncio.to_thread(_publish_what_is_open, world)
             world.note(Fault("repair", start_s, time.monotonic(), doubled=True))
-            quiet = 0
 
 
 def _publish_what_is_open(world: World) -> None:

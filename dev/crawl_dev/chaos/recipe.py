@@ -32,6 +32,7 @@ class Recipe:
         crowd: the consumers.
         nodes: RabbitMQ nodes.
         queue: more settings of the work queue in exchanges.yaml.
+        crawl: more settings of the crawl there.
         rabbit_settings: lines of rabbitmq.conf.
         redis_settings: lines of redis.conf.
         replicated: whether Redis has a replica, and Sentinels.
@@ -53,6 +54,7 @@ class Recipe:
     crowd: Crowd = field(default_factory=Crowd)
     nodes: int = 1
     queue: Mapping[str, Any] = field(default_factory=dict)
+    crawl: Mapping[str, Any] = field(default_factory=dict)
     rabbit_settings: Mapping[str, str] = field(default_factory=dict)
     redis_settings: Mapping[str, str] = field(default_factory=dict)
     replicated: bool = False

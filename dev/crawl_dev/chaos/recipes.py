@@ -75,7 +75,7 @@ RECIPES = (
     ),
     Recipe(
         name="mixed",
-        about="kill -9, SIGTERM and SIGSTOP at once, at a queue of 50",
+        about="kill -9, SIGTERM and SIGSTOP at once, at a queue of 50, with a journal",
         inject=mixed.at_once,
         times=40,
         quick_times=10,
@@ -84,6 +84,7 @@ RECIPES = (
         pause_s=0.1,
         crowd=Crowd(6),
         queue={"max_length": 50},
+        crawl={"journal": True},
     ),
     Recipe(
         name="disk-full",
@@ -132,7 +133,7 @@ RECIPES = (
     ),
     Recipe(
         name="split-for-good",
-        about="the leader's node cut off until the crawl is complete",
+        about="the leader's node cut off until the crawl is complete; crawl-doctor's command when nothing moves",
         inject=brokers.split_for_good,
         times=2,
         quick_times=1,

@@ -89,7 +89,8 @@ async def one_round(recipe: Recipe, servers: Broker, seed: int, times: int, tell
     folder = Path(tempfile.mkdtemp(prefix="crawl-chaos-"))
     try:
         with TruthSite(seed, recipe.pages, pause_s=recipe.pause_s) as site:
-            async with opened(servers, site, folder, recipe.crowd, recipe.queue) as world:
+            more = {"queue": recipe.queue, "crawl": recipe.crawl}
+            async with opened(servers, site, folder, recipe.crowd, **more) as world:
                 return await _judged(recipe, world, times, tell)
     finally:
         shutil.rmtree(folder)

@@ -128,7 +128,7 @@ class World:
         return await asyncio.to_thread(commands.run, self.environment, *words)
 
 
-def topology(plan: SitePlan, queue: Mapping[str, Any]) -> dict[str, Any]:
+def topology(plan: SitePlan, queue: Mapping[str, Any], crawl: Mapping[str, Any]) -> dict[str, Any]:
     """The topology of a chaos run: one queue, every host of the site, short waits, a nervous heartbeat."""
     spec = {
         "exchange": CRAWL,
@@ -142,18 +142,24 @@ def topology(plan: SitePlan, queue: Mapping[str, Any]) -> dict[str, Any]:
         "connection": {"heartbeat_s": 5},
         "exchanges": {CRAWL: {"type": "direct"}},
         "queues": {QUEUE: {"crawl": CRAWL, "bindings": [{"exchange": CRAWL, "key": "page"}], **queue}},
-        "crawls": {CRAWL: spec},
+        "crawls": {CRAWL: {**spec, **crawl}},
     }
 
 
 @asynccontextmanager
 async def opened(
-    servers: Broker, site: TruthSite, folder: Path, crowd: Crowd, queue: Mapping[str, Any]
+    servers: Broker,
+    site: TruthSite,
+    folder: Path,
+    crowd: Crowd,
+    *,
+    queue: Mapping[str, Any],
+    crawl: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     """A world whose topology is applied and in which nobody works yet; its consumers are gone afterwards."""
     faults = FaultLog()
     (folder / "out").mkdir()
-    data = topology(site.plan, queue)
+    data = topology(site.plan, queue, crawl)
     (folder / "exchanges.yaml").write_text(json.dumps(data))
     environment = {**servers.environment(), "CRAWL_TOPOLOGY": str(folder / "exchanges.yaml")}
     own = ("--hosts", str(site.hosts_file), "--output", str(folder / "out"))

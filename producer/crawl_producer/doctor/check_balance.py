@@ -167,4 +167,4 @@ def _in_hand(queue: QueueFacts) -> int | None:
 
 def _ladder(queues: Mapping[str, QueueFacts]) -> int:
     rungs = [queues[rung] for rung in map(names.delay_queue, names.DELAYS_MS) if rung in queues]
-    return sum(rung.ready + (rung.unacked or 0) for rung in rungs)
+    return sum(rung.ready + (rung.unacked or 0) + rung.held for rung in rungs)

@@ -12,6 +12,7 @@ from crawl_producer.broker import Broker
 from crawl_producer.derive import declarations
 from crawl_producer.doctor import (
     check_balance,
+    check_held,
     check_ledger,
     check_nodes,
     check_queues,
@@ -64,7 +65,7 @@ class Examination:
             facts = await observe_broker.observe(self._topology, self._crawls, broker)
             self.findings += [*check_nodes.check(facts), *check_queues.check(facts, self._topology)]
             await self._drift()
-            await self._balance(facts, ledgers or (), broker)
+            await self._two_looks(facts, ledgers or (), broker)
         return self.findings
 
     async def _redis(self) -> None:
@@ -87,10 +88,12 @@ class Examination:
             return await observe_ledgers.observe(self._topology, self._crawls, redis, deep=self._deep)
         return None
 
-    async def _balance(self, facts: BrokerFacts, ledgers: Sequence[LedgerFacts], broker: Broker) -> None:
+    async def _two_looks(self, facts: BrokerFacts, ledgers: Sequence[LedgerFacts], broker: Broker) -> None:
         first = second = Look(tuple(ledgers), facts.queues)
-        if check_balance.suspicious(first):
+        dead: Mapping[str, DeadFacts] = {}
+        if unbalanced := check_balance.suspicious(first):
             dead = await self._dead_letters(check_balance.letters_that_matter(first), facts.queues, broker)
+        if unbalanced or check_held.suspicious(first.queues, facts.version):
             await asyncio.sleep(self._between_looks_s)
             queues = await observe_broker.observe_queues(self._topology, self._crawls, broker)
             again = await self._ledgers()
@@ -100,6 +103,8 @@ class Examination:
             second = Look(tuple(ledger for ledger in again or () if ledger.name in both), queues, dead)
         journals = {crawl: spec.journal is not None for crawl, spec in self._topology.crawls.items()}
         self.findings += check_balance.check(first, second, journals=journals)
+        vhost = self._topology.connection.vhost
+        self.findings += check_held.check(facts.queues, second.queues, version=facts.version, vhost=vhost)
 
     async def _dead_letters(
         self, queues: Sequence[str], before: Mapping[str, QueueFacts], broker: Broker

@@ -34,8 +34,10 @@ class QueueFacts:
         ready: messages that wait.
         consumers: channels that consume it.
         unacked: messages handed out and not settled.
+        held: messages that are neither: on their way to where dead letters go.
         type: ``quorum``, ``classic`` or ``stream``.
         members, online: nodes that have a copy, and those of them that run; 0 where it is not replicated.
+        followers: of those that run, the nodes that do not lead it.
         max_length: as it is in force, whether from an argument or a policy.
         delivery_limit: likewise.
         policy: the policy that applies to it, or an empty string.
@@ -47,9 +49,11 @@ class QueueFacts:
     ready: int = 0
     consumers: int = 0
     unacked: int | None = None
+    held: int = 0
     type: str | None = None
     members: int = 0
     online: int = 0
+    followers: tuple[str, ...] = ()
     max_length: int | None = None
     delivery_limit: int | None = None
     policy: str = ""

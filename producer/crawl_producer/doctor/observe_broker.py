@@ -63,20 +63,29 @@ def _queue(name: str, ready: int, consumers: int, told: Mapping[str, Any]) -> Qu
     arguments = told.get("arguments") or {}
     policy = told.get("effective_policy_definition") or {}
     members = told.get("members") or ()
+    online = told.get("online") or ()
     return QueueFacts(
         name=name,
         ready=ready,
         consumers=consumers,
         unacked=told.get("messages_unacknowledged"),
+        held=_held(told),
         type=told.get("type"),
         members=len(members),
-        online=len(told.get("online") or ()),
+        online=len(online),
+        followers=tuple(sorted(str(node) for node in online if node != told.get("leader"))),
         max_length=_lower(arguments.get("x-max-length"), policy.get("max-length")),
         delivery_limit=_lower(arguments.get("x-delivery-limit"), policy.get("delivery-limit")),
         policy=told.get("policy") or told.get("operator_policy") or "",
         consumer_timeout_ms=_lower(arguments.get("x-consumer-timeout"), policy.get("consumer-timeout")),
         mirrored="ha-mode" in policy,
     )
+
+
+def _held(told: Mapping[str, Any]) -> int:
+    """What RabbitMQ counts as the queue's, and neither as ready nor as unacknowledged."""
+    known = (told.get("messages_ready") or 0) + (told.get("messages_unacknowledged") or 0)
+    return max(0, int(told.get("messages") or 0) - int(known))
 
 
 def _lower(argument: Any, policy: Any) -> int | None:
