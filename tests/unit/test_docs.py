@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from crawl_consumer.cli import consumer
-from crawl_producer.cli import dead, doctor, forget, seed, status, topology
+from crawl_producer.cli import dead, doctor, forget, items, seed, status, topology
 from crawl_producer.command import ExitCode
 from crawl_producer.topology import RobotsSpec
 
@@ -21,6 +21,7 @@ COMMANDS = {
     "crawl-dead": dead.app,
     "crawl-doctor": doctor.app,
     "crawl-forget": forget.app,
+    "crawl-items": items.app,
     "crawl-consumer": consumer.app,
 }
 

@@ -22,11 +22,12 @@ from crawl_consumer.sinks.exchange import ExchangeSink
 from crawl_consumer.sinks.files import FilesSink
 from crawl_consumer.sinks.jsonlines import JsonLinesSink
 from crawl_consumer.sinks.redis_list import RedisListSink
-from crawl_consumer.sinks.series import FileSeries, Rotation, read_rotation
+from crawl_consumer.sinks.series import FileSeries
 from crawl_consumer.sinks.several import SeveralSinks
 from crawl_consumer.sinks.sql import SqlSink
 from crawl_consumer.sinks.warc import WarcSink
 from crawl_producer.errors import PublishRefused
+from crawl_producer.rotation import Rotation, read_rotation
 from sink_worlds import article
 
 AROUND = Surroundings(broker=None, redis=None, writer="w")
@@ -48,13 +49,13 @@ AROUND = Surroundings(broker=None, redis=None, writer="w")
     ],
 )
 def test_a_name_says_which_output_is_meant(output, kind):
-    assert isinstance(sink_for(output, AROUND), kind)
+    assert isinstance(sink_for(output, AROUND, Rotation()), kind)
 
 
 @pytest.mark.parametrize("output", ["exchange:", "redis:", "nosuchdb://here/items"])
 def test_a_name_that_means_nothing_is_refused_with_a_remedy(output):
     with pytest.raises(OutputInvalid) as refused:
-        sink_for(output, AROUND)
+        sink_for(output, AROUND, Rotation())
     assert refused.value.remedy
     assert refused.value.exit_code == 2
 
@@ -76,7 +77,7 @@ def test_a_rotation_is_a_size_or_a_time(text, rotation):
 
 @pytest.mark.parametrize("text", ["", "100", "MB", "1TB2"])
 def test_anything_else_is_no_rotation(text):
-    with pytest.raises(OutputInvalid, match="neither a size nor a time"):
+    with pytest.raises(ValueError, match="neither a size nor a time"):
         read_rotation(text)
 
 
@@ -265,10 +266,10 @@ def test_a_table_that_lacks_a_column_is_an_error_that_names_it(tmp_path):
 
 def test_a_password_is_in_no_message(tmp_path):
     with pytest.raises(OutputInvalid) as refused:
-        sink_for("nosuchdb://user:secret@host/db", AROUND)
+        sink_for("nosuchdb://user:secret@host/db", AROUND, Rotation())
     assert "secret" not in str(refused.value)
     with pytest.raises(OutputInvalid) as refused:
-        sink_for("sqlite://user:secret@/x.db", AROUND)
+        sink_for("sqlite://user:secret@/x.db", AROUND, Rotation())
     assert "secret" not in str(refused.value)
 
 
@@ -304,7 +305,14 @@ def test_responses_are_warc_records_that_others_can_read(tmp_path):
 def test_several_outputs_all_get_everything(tmp_path):
     first, second = (JsonLinesSink(tmp_path / name) for name in ("a.jsonl", "b.jsonl"))
     archive = WarcSink(tmp_path / "c.warc", writer="w", rotation=Rotation(), software="test")
-    written(SeveralSinks([first, second, archive]), article(1), responses=[response("http://a.example/")])
+
+    async def main():
+        async with first, second, archive, SeveralSinks([first, second, archive]) as all_three:
+            all_three.write(article(1))
+            assert all_three.archive(response("http://a.example/"))
+            await all_three.flush()
+
+    asyncio.run(main())
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes() != b""
     assert (tmp_path / "c-w-00001.warc").exists()
 
