@@ -1,17 +1,23 @@
 """Files of a process' own: names, rotation, columns, full disks; and which output a name means."""
 
 import asyncio
+import contextlib
 import csv
 import errno
+import gzip
+import io
+import json
 import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
+from backports import zstd
 from pydantic import BaseModel
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
+from warcio.exceptions import ArchiveLoadFailed
 
 from crawl_consumer.errors import ItemInvalid, OutputFailed, OutputInvalid
 from crawl_consumer.response import Headers, Response
@@ -315,6 +321,48 @@ def test_several_outputs_all_get_everything(tmp_path):
     asyncio.run(main())
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes() != b""
     assert (tmp_path / "c-w-00001.warc").exists()
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst"])
+def test_a_file_whose_last_group_was_cut_can_be_read_up_to_there(tmp_path, name):
+    """As a machine that died leaves it: the pages of that group come again, into another file."""
+    sink = FilesSink(tmp_path / name, writer="w", rotation=Rotation())
+
+    async def main():
+        async with sink:
+            for page in range(3):
+                sink.write(article(page))
+                await sink.flush()
+                ends.append(next(tmp_path.iterdir()).stat().st_size)
+
+    ends = []
+    asyncio.run(main())
+    whole = next(tmp_path.iterdir()).read_bytes()
+    for cut in range(ends[1], ends[2]):
+        assert read_until_cut(whole[:cut], name)[:2] == ["3f.0.0", "3f.1.0"]
+
+
+def read_until_cut(data, name):
+    lines, opened = [], (gzip.open if name.endswith(".gz") else zstd.open)(io.BytesIO(data), "rb")
+    with contextlib.suppress(EOFError, gzip.BadGzipFile):
+        for line in opened:
+            lines.append(json.loads(line)["_key"])  # noqa: PERF401 - those before the end count
+    return lines
+
+
+def test_an_archive_whose_last_record_was_cut_can_be_read_up_to_there(tmp_path):
+    sink = WarcSink(tmp_path / "x.warc.gz", writer="w", rotation=Rotation(), software="test")
+    written(sink, responses=[response(f"http://a.example/{page}") for page in range(2)])
+    whole = next(tmp_path.iterdir()).read_bytes()
+    last = whole.rindex(b"\x1f\x8b\x08")
+    for cut in range(last, len(whole), 7):
+        records = []
+        with contextlib.suppress(EOFError, ArchiveLoadFailed, AttributeError):  # what warcio makes of half a head
+            for record in ArchiveIterator(io.BytesIO(whole[:cut])):
+                body = record.content_stream().read()
+                records.append((record.rec_headers["WARC-Target-URI"], body))
+        assert records[1][0] == "http://a.example/0"
+        assert records[1][1] == b"<p>hello"
 
 
 def test_no_output_archives_nothing():
