@@ -5,7 +5,9 @@ import asyncio
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from crawl_consumer.cli.consumer import app
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sinks.by_queue import outputs_of
 from crawl_producer.broker import Outgoing
@@ -148,6 +150,15 @@ def test_outputs_are_those_of_the_command_line_or_the_queue_or_the_crawl():
 def test_a_queue_may_have_no_output_where_its_crawl_has_some():
     quiet = parse_topology(GOOD.replace("[b.csv]", "[]"), "exchanges.yaml")
     assert outputs_of("b", ConsumerSettings(queues=("b",)), quiet) == ()
+
+
+@pytest.mark.parametrize("told", ["in the file", "on the command line"])
+def test_several_processes_cannot_share_standard_output_wherever_it_is_named(tmp_path, told):
+    (tmp_path / "x.yaml").write_text(GOOD.replace("[b.csv]", "['-']"))
+    queue = ("--queue", "b") if told == "in the file" else ("--queue", "a", "--output", "-")
+    done = CliRunner().invoke(app, [*queue, "--processes", "2", "--topology", str(tmp_path / "x.yaml")])
+    assert done.exit_code == 2
+    assert "cannot share standard output" in " ".join(done.output.replace("│", " ").split())
 
 
 @pytest.fixture

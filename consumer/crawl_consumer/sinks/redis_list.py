@@ -3,7 +3,7 @@
 It is the crawl's own Redis: the items are written before their page is committed there, and whatever prefix of its
 writes a Redis that crashed comes back with, it holds the items of every page that it calls done.
 
-A call whose answer is lost is made again, and nobody can tell whether it was executed. So each group has a number, and
+A call whose answer is lost is made again, and nobody can tell whether it was executed. So each group has a name, and
 Redis remembers the last one of each process for a while, in the same step that appends.
 """
 
