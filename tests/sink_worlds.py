@@ -19,11 +19,11 @@ from crawl_consumer.sinks.exchange import ExchangeSink
 from crawl_consumer.sinks.files import FilesSink
 from crawl_consumer.sinks.jsonlines import JsonLinesSink
 from crawl_consumer.sinks.redis_list import RedisListSink
-from crawl_consumer.sinks.series import Rotation
 from crawl_consumer.sinks.sql import SqlSink
 from crawl_dedup import open_redis
 from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.memory_broker import MemoryBroker
+from crawl_producer.rotation import Rotation
 
 #: (key, title)
 Kept = tuple[str, str]
@@ -124,7 +124,7 @@ class RedisListWorld:
         self._redis = redis
 
     def sink(self, writer: str = "w") -> Sink:
-        return RedisListSink(self._redis, "docs:items")
+        return RedisListSink(self._redis, "docs:items", writer=writer)
 
     async def read(self) -> list[Kept]:
         return _keyed(map(json.loads, await self._redis.call("LRANGE", "docs:items", 0, -1)))

@@ -133,7 +133,7 @@ class World:
         async with broker, self.ledger(consumer) as ledger, self.gate(consumer) as robots:
             admission = Admission([ledger], broker, Router(spec, key=key), max_pages=spec.scope.max_pages or 0)
             gate = self.politeness(spec, concurrency)
-            tools = Tools(broker, self.web, spider or Spider(), sink or self.sink, robots, gate)
+            tools = Tools(broker, self.web, spider or Spider(), {"q": sink or self.sink}, robots, gate)
             crawl = Crawl("c", spec, ledger=ledger, admission=admission, tools=tools)
             settings = ConsumerSettings(("q",), concurrency=concurrency, until_done=until_done, shutdown_s=shutdown_s)
             stories = 4 * concurrency if self.slots else concurrency

@@ -15,6 +15,7 @@ from contextlib import suppress
 _MAINS = {
     "crawl-consumer": "crawl_consumer.cli.consumer",
     "crawl-dead": "crawl_producer.cli.dead",
+    "crawl-items": "crawl_producer.cli.items",
     "crawl-seed": "crawl_producer.cli.seed",
     "crawl-status": "crawl_producer.cli.status",
     "crawl-topology": "crawl_producer.cli.topology",

@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -34,6 +34,7 @@ from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery
 from crawl_producer.errors import MessageInvalid
 from crawl_producer.message import UrlMessage
+from crawl_producer.names import work_queue
 from crawl_producer.scope import Scope
 from crawl_producer.topology import CrawlSpec
 
@@ -52,7 +53,7 @@ class Tools:
     broker: Broker
     fetcher: Fetcher
     spider: Spider
-    sink: Sink
+    sinks: Mapping[str, Sink]  #: by the work queues that the pages' URLs come from
     robots: Robots = field(default_factory=NoRobots)
     gate: Gate = field(default_factory=OpenGate)
     company: Company = field(default_factory=Company)
@@ -160,7 +161,7 @@ class Crawl:
                 later = message.model_copy(update={"at_address": turn.at_address})
                 await self._settler.defer(delivery, later, turn.park_ms, release=url)
                 return
-            told = await self._fetch(message, turn)
+            told = await self._fetch(message, turn, self._tools.sinks[work_queue(delivery.queue)])
             work = Work(url, "", told.gathered.links, told.gathered.counts, told.gathered.relies_on)
             await self._settler.settle(delivery, message, work, told.verdict, told.status)
 
@@ -173,7 +174,7 @@ class Crawl:
             return self._defect(message, error)
         return may if isinstance(may, Allowed) else forbidden(may)
 
-    async def _fetch(self, message: UrlMessage, turn: Turn) -> _Told:
+    async def _fetch(self, message: UrlMessage, turn: Turn, sink: Sink) -> _Told:
         try:
             result = await self._tools.fetcher.fetch(message.url)
             reached("fetched")
@@ -181,7 +182,9 @@ class Crawl:
             self.tally.fetched += 1
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
             verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=jitter)
-            return await self._harvest(message, result, verdict) if isinstance(result, Response) else _Told(verdict)
+            if not isinstance(result, Response):
+                return _Told(verdict)
+            return await self._harvest(message, result, verdict, sink)
         except CrawlError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours on one page must not end the crawl of all others
@@ -191,32 +194,33 @@ class Crawl:
         log.error("defect while working on %s", message.url, exc_info=error)
         return defect(repr(error), attempt=message.attempt, retry=self._retry)
 
-    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict) -> _Told:
+    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict, sink: Sink) -> _Told:
         self.tally.bytes += response.size_bytes
-        archived = self._tools.sink.archive(response)
+        archived = sink.archive(response)
         gathered = Harvest()
         match verdict:
             case Finish("ok"):
                 try:
-                    gathered = await self._parse(message, response)
+                    gathered = await self._parse(message, response, sink)
                 except (SpiderRaised, ItemInvalid) as error:
                     log.warning("%s", error)
                     verdict = spider_raised(str(error))
             case Finish("redirect"):
                 gathered = self._follow_redirect(message, response)
         if archived or response.status < 300:
-            await self._tools.sink.flush()
+            reached("items.written")
+            await sink.flush()
             reached("items.kept")
         return _Told(verdict, gathered, response.status)
 
-    async def _parse(self, message: UrlMessage, response: Response) -> Harvest:
+    async def _parse(self, message: UrlMessage, response: Response, sink: Sink) -> Harvest:
         """Items to the sink, links as messages."""
         page = Page(response, message)
         parsed = await run(self._tools.spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
         url = self.ledger.fingerprint(message.url)
         for number, item in enumerate(kept.items):
-            self._tools.sink.write(Record(url, number, item.fields, item.model))
+            sink.write(Record(url, number, item.fields, item.model))
         gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms(), known=self.admission.known)
         gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
         if left_out := len(parsed.items) - len(kept.items):

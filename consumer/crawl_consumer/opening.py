@@ -1,7 +1,7 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from crawl_consumer.crawl import Crawl, Tools
@@ -11,9 +11,8 @@ from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteG
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
 from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
-from crawl_consumer.sink import NullSink, Sink
-from crawl_consumer.sinks.choosing import Surroundings, sink_for
-from crawl_consumer.sinks.several import SeveralSinks
+from crawl_consumer.sinks.by_queue import open_sinks
+from crawl_consumer.sinks.choosing import Surroundings
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.suspects import Company
 from crawl_consumer.worker import Worker
@@ -39,8 +38,8 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
         broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
-        around = Surroundings(broker, redis, consumer.replace("/", "_").replace(":", "-"), settings.rotation)
-        sink = await stack.enter_async_context(_sink(settings.outputs, around))
+        around = Surroundings(broker, redis, consumer.replace("/", "_").replace(":", "-"))
+        sinks = await open_sinks(settings, topology, around, stack)
         slots, places, company = RedisSlots(redis), asyncio.Semaphore(settings.concurrency), Company()
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
@@ -63,7 +62,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 robots = await stack.enter_async_context(RobotsGate(asks, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name, fetcher)
-            tools = Tools(broker, fetcher, spider, sink, robots, gate, company)
+            tools = Tools(broker, fetcher, spider, sinks, robots, gate, company)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))
@@ -93,8 +92,3 @@ def _stories(settings: ConsumerSettings, topology: Topology) -> int:
     """Deliveries in hand at once: more than are fetched, where some must wait for their hosts."""
     polite = any(topology.crawls[name.crawl].politeness.delay_s for name in ledger_names(settings, topology))
     return settings.concurrency * (STORIES_PER_PLACE if polite else 1)
-
-
-def _sink(outputs: Sequence[str], around: Surroundings) -> Sink:
-    sinks = [sink_for(output, around) for output in outputs]
-    return (sinks[0] if len(sinks) == 1 else SeveralSinks(sinks)) if sinks else NullSink()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from crawl_consumer.sinks.series import Rotation
+from crawl_producer.rotation import Rotation
 
 #: Deliveries worked on at once by one process: enough to keep one core busy with pages of a few milliseconds.
 DEFAULT_CONCURRENCY = 32
@@ -19,8 +19,8 @@ class ConsumerSettings:
         queues: the matched work queues, at least one.
         concurrency: deliveries worked on at once.
         spider: ``module:Class``, or None for the default spider.
-        outputs: where items go; see :func:`crawl_consumer.sinks.choosing.sink_for`.
-        rotation: when outputs begin a new file.
+        outputs: where items go, see :func:`crawl_consumer.sinks.choosing.sink_for`; none: where exchanges.yaml says.
+        rotation: when outputs begin a new file; None: when exchanges.yaml says.
         until_done: stop when every crawl served here is complete.
         shutdown_s: seconds that work in flight may take after the first signal.
         hosts: addresses of names that DNS is not asked for.
@@ -30,7 +30,7 @@ class ConsumerSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     spider: str | None = None
     outputs: tuple[str, ...] = ()
-    rotation: Rotation = field(default_factory=Rotation)
+    rotation: Rotation | None = None
     until_done: bool = False
     shutdown_s: float = DEFAULT_SHUTDOWN_S
     hosts: Mapping[str, str] = field(default_factory=dict)

@@ -21,6 +21,9 @@ CrashPoint = Literal[
     "delivered",  # a delivery is in hand, and nobody was asked about it
     "begun",  # the ledger has answered begin
     "fetched",  # the page was fetched, and not read
+    "items.written",  # the outputs have taken its items, and what is due of them is not on its way
+    "group.closed",  # a group of items stands before one output; nothing of it is written
+    "group.kept",  # that output has it, on disk, committed or confirmed; no page was told
     "items.kept",  # its items are on disk
     "admitting",  # its links (or a batch of seeds) stand at the door; nothing is committed
     "committed",  # they are admitted and in the outbox; nothing is published

@@ -9,13 +9,15 @@ For every work queue ``q``::
 for every crawl ``c`` that asks for one, the stream ``journal.c``, bound as all of its work queues are; and once for
 all: the ladder ``crawl.delay.<ms>`` (fanout exchange and queue each), from whose queues expired messages
 leave through ``crawl.redeliver`` under the key that they were published with, and ``crawl.unrouted`` for what RabbitMQ
-itself moves and no binding wants. Arguments are immutable in RabbitMQ, so what is chosen here is chosen for good.
+itself moves and no binding wants. What items need is added by :mod:`.derive_items`. Arguments are immutable in
+RabbitMQ, so what is chosen here is chosen for good.
 """
 
 from collections.abc import Iterator
 
 from crawl_producer import names
 from crawl_producer.declarations import Arguments, Binding, Declarations, Exchange, Queue
+from crawl_producer.derive_items import item_bindings, item_exchanges, item_queues, stream
 from crawl_producer.topology import QueueSpec, Topology
 
 #: Messages kept in crawl.unrouted. It is a catch basin for mistakes: bounded, so that a mistake cannot fill
@@ -24,9 +26,6 @@ MAX_UNROUTED = 100_000
 #: Redeliveries that queues without dead-lettering of their own allow. RabbitMQ 4.0 drops a message after 20
 #: unless told otherwise, and operators look at dead letters more often than that.
 KEEP_FOR_EVER = 1_000_000
-#: A stream forgets by whole segments, so a journal has so many of them, each as large as RabbitMQ allows at most.
-JOURNAL_SEGMENTS = 16
-MAX_SEGMENT_BYTES = 500_000_000
 
 _QUORUM: Arguments = {"x-queue-type": "quorum"}
 #: A dead letter stays until its target has confirmed it; RabbitMQ demands reject-publish with this.
@@ -37,13 +36,14 @@ _AT_LEAST_ONCE: Arguments = {"x-dead-letter-strategy": "at-least-once", "x-overf
 def declarations(topology: Topology) -> Declarations:
     """Everything that ``topology`` needs in RabbitMQ, in an order that can be declared. Pure."""
     return Declarations(
-        exchanges=(*_plumbing_exchanges(), *_user_exchanges(topology)),
-        queues=(*_plumbing_queues(), *_work_queues(topology), *_journals(topology)),
+        exchanges=(*_plumbing_exchanges(), *_user_exchanges(topology), *item_exchanges(topology)),
+        queues=(*_plumbing_queues(), *_work_queues(topology), *_journals(topology), *item_queues(topology)),
         bindings=(
             *_plumbing_bindings(),
             *_user_bindings(topology),
             *_companion_bindings(topology),
             *_journal_bindings(topology),
+            *item_bindings(topology),
         ),
     )
 
@@ -108,10 +108,7 @@ def _companion_bindings(topology: Topology) -> Iterator[Binding]:
 def _journals(topology: Topology) -> Iterator[Queue]:
     for crawl, spec in topology.crawls.items():
         if spec.journal is not None:
-            max_bytes = spec.journal.max_bytes
-            segment_bytes = min(max_bytes // JOURNAL_SEGMENTS, MAX_SEGMENT_BYTES)
-            limits: Arguments = {"x-max-length-bytes": max_bytes, "x-stream-max-segment-size-bytes": segment_bytes}
-            yield Queue(names.journal(crawl), {"x-queue-type": "stream", **limits})
+            yield Queue(names.journal(crawl), stream(spec.journal.max_bytes))
 
 
 def _journal_bindings(topology: Topology) -> Iterator[Binding]:

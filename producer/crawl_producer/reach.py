@@ -48,10 +48,11 @@ def _bindings(topology: Topology) -> Iterator[BindingSpec]:
 
 def _any_takes(topology: Topology, bindings: tuple[BindingSpec, ...], source: str, key: str) -> bool:
     kind = topology.exchanges[source].type
-    return any(binding.exchange == source and _takes(kind, binding.key, key) for binding in bindings)
+    return any(binding.exchange == source and takes(kind, binding.key, key) for binding in bindings)
 
 
-def _takes(kind: str, pattern: str, key: str) -> bool:
+def takes(kind: str, pattern: str, key: str) -> bool:
+    """Whether a binding with ``pattern`` takes ``key`` at an exchange of this kind."""
     if kind == "direct":
         return pattern == key
     return kind in ("fanout", "headers") or topic_matches(pattern, key)

@@ -93,6 +93,10 @@ def _nodes(topology: Topology) -> Iterator[str]:
         yield f'  {_id("q", name)}["{_text(name)}<br>{queue.type}, group {_text(queue.group)}"]'
     for crawl in _with_journal(topology):
         yield f'  {_id("j", crawl)}[("{_text(names.journal(crawl))}<br>stream")]'
+    for name, items in topology.items.items():
+        yield f'  {_id("i", name)}{{{{"{_text(name)}<br>{items.type}"}}}}'
+        for readers, of in items.queues.items():
+            yield f'  {_id("r", readers)}[("{_text(readers)}<br>{of.type}")]'
 
 
 def _edges(topology: Topology) -> Iterator[str]:
@@ -110,10 +114,27 @@ def _edges(topology: Topology) -> Iterator[str]:
         mine = [queue for queue in topology.queues.values() if queue.crawl == crawl]
         for source in dict.fromkeys(binding.exchange for queue in mine for binding in queue.bindings):
             yield f"  {_id('x', source)} -. copies .-> {_id('j', crawl)}"
+    yield from _readers(topology)
+
+
+def _readers(topology: Topology) -> Iterator[str]:
+    for name, items in topology.items.items():
+        for crawl in _published_by(topology, name):
+            yield f"  {_id('c', crawl)} -. items .-> {_id('i', name)}"
+        for readers in items.queues:
+            yield from (_edge(_id("i", name), key, _id("r", readers)) for key in items.keys_of(readers))
 
 
 def _with_journal(topology: Topology) -> list[str]:
     return [crawl for crawl, spec in topology.crawls.items() if spec.journal is not None]
+
+
+def _published_by(topology: Topology, exchange: str) -> list[str]:
+    """The crawls that publish items there, as far as the file says so."""
+    outputs = {crawl: list(spec.outputs) for crawl, spec in topology.crawls.items()}
+    for queue in topology.queues.values():
+        outputs[queue.crawl] += queue.outputs or ()
+    return [c for c, named in outputs.items() if any(o.partition("/")[0] == f"exchange:{exchange}" for o in named)]
 
 
 def _plumbing() -> str:

@@ -1,4 +1,4 @@
-"""exchanges.yaml as frozen models: nodes, exchanges, queues and crawls, validated before any connection.
+"""exchanges.yaml as frozen models: nodes, exchanges, queues, crawls and items, validated before any connection.
 
 The words are RabbitMQ's own where it has one. Units are in the names. Every model forbids unknown keys, so a
 typing error is found when the file is read, not when URLs are missing.
@@ -6,25 +6,23 @@ typing error is found when the file is read, not when URLs are missing.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from crawl_producer.topology_items import ItemsSpec
 from crawl_producer.topology_values import (
     Argument,
+    Frozen,
     HttpUrl,
     Key,
     Name,
     Node,
+    Output,
     Pattern,
     ProductToken,
     RedisUrl,
+    Rotate,
     host_and_port,
 )
-
-
-class Frozen(BaseModel):
-    """A value: nothing changes it after the file was read, and nothing unknown slips in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Tls(Frozen):
@@ -106,6 +104,7 @@ class QueueSpec(Frozen):
     #: ready messages; when full, publishers are refused, old URLs never dropped
     max_length: int | None = Field(default=None, ge=1)
     max_priority: int | None = Field(default=None, ge=1, le=10)  #: classic queues only
+    outputs: tuple[Output, ...] | None = None  #: where items of its pages go; None: where the crawl's go
 
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:
@@ -200,6 +199,8 @@ class CrawlSpec(Frozen):
     retry: RetrySpec = RetrySpec()
     robots: RobotsSpec = RobotsSpec()
     journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
+    outputs: tuple[Output, ...] = ()  #: where items go, in the words of ``crawl-consumer --output``
+    rotate: Rotate | None = None  #: when outputs begin a new file, in the words of ``--rotate``; None: never
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 
@@ -212,6 +213,7 @@ class Topology(Frozen):
     exchanges: dict[Name, ExchangeSpec]
     queues: dict[Name, QueueSpec]
     crawls: dict[Name, CrawlSpec]
+    items: dict[Name, ItemsSpec] = Field(default_factory=dict)  #: by the names of their exchanges
 
     def groups(self, crawl: str) -> tuple[str, ...]:
         """The groups that crawl ``crawl``, each with its own ledger, in the file's order."""

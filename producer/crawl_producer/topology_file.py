@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from crawl_producer import topology_checks, topology_item_checks
 from crawl_producer.errors import TopologyInvalid
 from crawl_producer.topology import Topology
-from crawl_producer.topology_checks import check
 from crawl_producer.topology_problems import problems
 from crawl_producer.topology_yaml import Document, Problem, parse
 
@@ -84,7 +84,7 @@ def parse_topology(text: str, file: str) -> Topology:
         topology = Topology.model_validate(document.data)
     except ValidationError as error:
         raise _invalid(document, tuple(problems(error, Topology)), file) from None
-    if wrong := tuple(dict.fromkeys(check(topology))):
+    if wrong := tuple(dict.fromkeys([*topology_checks.check(topology), *topology_item_checks.check(topology)])):
         raise _invalid(document, wrong, file)
     return topology
 

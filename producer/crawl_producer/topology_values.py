@@ -1,4 +1,4 @@
-"""The scalars of exchanges.yaml: names, keys, patterns and addresses, each refused with what would be right.
+"""The values of exchanges.yaml: names, keys, patterns and addresses, each refused with what would be right.
 
 No message here repeats an address that was written: it may hold a password.
 """
@@ -6,7 +6,9 @@ No message here repeats an address that was written: it may hold a password.
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from crawl_producer.rotation import Rotation, read_rotation
 
 #: A short string of AMQP, in bytes.
 MAX_KEY_BYTES = 255
@@ -14,6 +16,12 @@ MAX_KEY_BYTES = 255
 MAX_PORT = 65535
 
 _NODE = re.compile(r"(\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:/@\[\]]+))(:(?P<port>\d{1,5}))?")
+
+
+class Frozen(BaseModel):
+    """A value: nothing changes it after the file was read, and nothing unknown slips in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _key(key: str) -> str:
@@ -64,6 +72,10 @@ def _product_token(token: str) -> str:
     return token
 
 
+def _rotation(value: object) -> Rotation:
+    return value if isinstance(value, Rotation) else read_rotation(str(value))
+
+
 def host_and_port(node: str, default_port: int) -> tuple[str, int]:
     """A valid :data:`Node` taken apart; IPv6 addresses lose their brackets."""
     match = _NODE.fullmatch(node)
@@ -87,3 +99,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 #: A crawler's name in robots.txt (RFC 9309, 2.2.1).
 ProductToken = Annotated[str, AfterValidator(_product_token)]
+#: Where items go, as ``crawl-consumer --output`` takes it.
+Output = Annotated[str, Field(min_length=1)]
+#: When an output's file is full, as ``crawl-consumer --rotate`` takes it.
+Rotate = Annotated[Rotation, BeforeValidator(_rotation)]

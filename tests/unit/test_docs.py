@@ -9,9 +9,10 @@ import typer
 import yaml
 
 from crawl_consumer.cli import consumer
-from crawl_producer.cli import dead, doctor, forget, seed, status, topology
+from crawl_producer.cli import dead, doctor, forget, items, seed, status, topology
 from crawl_producer.command import ExitCode
 from crawl_producer.topology import RobotsSpec
+from crawl_producer.topology_file import parse_topology
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
@@ -21,6 +22,7 @@ COMMANDS = {
     "crawl-dead": dead.app,
     "crawl-doctor": doctor.app,
     "crawl-forget": forget.app,
+    "crawl-items": items.app,
     "crawl-consumer": consumer.app,
 }
 
@@ -92,3 +94,26 @@ def test_every_file_that_the_design_names_exists():
     } | {str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("*.py")}
     missing = {name for name in named if not any(source == name or source.endswith("/" + name) for source in sources)}
     assert not missing
+
+
+def test_the_python_in_the_document_of_outputs_is_that_of_the_examples():
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "outputs.md").read_text(), re.MULTILINE | re.DOTALL)
+    examples = [path.read_text() for path in (ROOT / "examples").rglob("*.py")]
+    assert blocks
+    for block in blocks:
+        assert any(block in example for example in examples), block
+
+
+def test_the_yaml_in_the_document_of_outputs_is_valid():
+    text = (ROOT / "docs" / "outputs.md").read_text()
+    where, readers = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    for name, of in where["queues"].items():
+        of |= {"crawl": "news", "bindings": [{"exchange": "crawl.news", "key": name}]}
+    where["crawls"]["news"] |= {"exchange": "crawl.news", "key": "news.front"}
+    whole = {"exchanges": {"crawl.news": {"type": "direct"}}, **where, **readers}
+    parse_topology(yaml.safe_dump(whole), "outputs.md")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("exchanges.yaml")), ids=lambda path: path.parent.name)
+def test_the_topologies_of_the_examples_are_valid(path):
+    parse_topology(path.read_text(), str(path))

@@ -34,6 +34,7 @@ TOPOLOGY = Topology.model_validate(
         "exchanges": {"x": {"type": "direct"}},
         "queues": {"q": {"crawl": "c", "max_length": 100, "bindings": [{"exchange": "x", "key": "k"}]}},
         "crawls": {"c": {"exchange": "x", "key": "k"}},
+        "items": {"found": {"queues": {"found.all": {"max_length": 100}}}},
     }
 )
 SOUND = {"appendfsync": "everysec", "used_bytes": 1}
@@ -286,6 +287,9 @@ def queues(*facts, channels=()):
         (QueueFacts("q", 89, 1, max_length=100), None, ""),
         (QueueFacts("q", 0, 1, delivery_limit=50), None, ""),
         (QueueFacts("q", 0, 1, delivery_limit=5, policy="strict"), "warning", "strict"),
+        (QueueFacts("found.all", 89, 0, max_length=100), None, ""),
+        (QueueFacts("found.all", 90, 0, max_length=100), "warning", "90 of at most 100 items, nobody reads them"),
+        (QueueFacts("found.all", 90, 2, max_length=100), "warning", "90 of at most 100 items, 2 readers"),
         (QueueFacts("dead.q", 999), None, ""),
         (QueueFacts("dead.q", 1000), "warning", "1,000 URLs have failed for good"),
         (QueueFacts("crawl.unrouted", 1), "warning", "outlived the queue"),

@@ -1,17 +1,23 @@
 """Files of a process' own: names, rotation, columns, full disks; and which output a name means."""
 
 import asyncio
+import contextlib
 import csv
 import errno
+import gzip
+import io
+import json
 import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
+from backports import zstd
 from pydantic import BaseModel
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
+from warcio.exceptions import ArchiveLoadFailed
 
 from crawl_consumer.errors import ItemInvalid, OutputFailed, OutputInvalid
 from crawl_consumer.response import Headers, Response
@@ -22,11 +28,12 @@ from crawl_consumer.sinks.exchange import ExchangeSink
 from crawl_consumer.sinks.files import FilesSink
 from crawl_consumer.sinks.jsonlines import JsonLinesSink
 from crawl_consumer.sinks.redis_list import RedisListSink
-from crawl_consumer.sinks.series import FileSeries, Rotation, read_rotation
+from crawl_consumer.sinks.series import FileSeries
 from crawl_consumer.sinks.several import SeveralSinks
 from crawl_consumer.sinks.sql import SqlSink
 from crawl_consumer.sinks.warc import WarcSink
 from crawl_producer.errors import PublishRefused
+from crawl_producer.rotation import Rotation, read_rotation
 from sink_worlds import article
 
 AROUND = Surroundings(broker=None, redis=None, writer="w")
@@ -48,13 +55,13 @@ AROUND = Surroundings(broker=None, redis=None, writer="w")
     ],
 )
 def test_a_name_says_which_output_is_meant(output, kind):
-    assert isinstance(sink_for(output, AROUND), kind)
+    assert isinstance(sink_for(output, AROUND, Rotation()), kind)
 
 
 @pytest.mark.parametrize("output", ["exchange:", "redis:", "nosuchdb://here/items"])
 def test_a_name_that_means_nothing_is_refused_with_a_remedy(output):
     with pytest.raises(OutputInvalid) as refused:
-        sink_for(output, AROUND)
+        sink_for(output, AROUND, Rotation())
     assert refused.value.remedy
     assert refused.value.exit_code == 2
 
@@ -76,7 +83,7 @@ def test_a_rotation_is_a_size_or_a_time(text, rotation):
 
 @pytest.mark.parametrize("text", ["", "100", "MB", "1TB2"])
 def test_anything_else_is_no_rotation(text):
-    with pytest.raises(OutputInvalid, match="neither a size nor a time"):
+    with pytest.raises(ValueError, match="neither a size nor a time"):
         read_rotation(text)
 
 
@@ -265,10 +272,10 @@ def test_a_table_that_lacks_a_column_is_an_error_that_names_it(tmp_path):
 
 def test_a_password_is_in_no_message(tmp_path):
     with pytest.raises(OutputInvalid) as refused:
-        sink_for("nosuchdb://user:secret@host/db", AROUND)
+        sink_for("nosuchdb://user:secret@host/db", AROUND, Rotation())
     assert "secret" not in str(refused.value)
     with pytest.raises(OutputInvalid) as refused:
-        sink_for("sqlite://user:secret@/x.db", AROUND)
+        sink_for("sqlite://user:secret@/x.db", AROUND, Rotation())
     assert "secret" not in str(refused.value)
 
 
@@ -304,9 +311,58 @@ def test_responses_are_warc_records_that_others_can_read(tmp_path):
 def test_several_outputs_all_get_everything(tmp_path):
     first, second = (JsonLinesSink(tmp_path / name) for name in ("a.jsonl", "b.jsonl"))
     archive = WarcSink(tmp_path / "c.warc", writer="w", rotation=Rotation(), software="test")
-    written(SeveralSinks([first, second, archive]), article(1), responses=[response("http://a.example/")])
+
+    async def main():
+        async with first, second, archive, SeveralSinks([first, second, archive]) as all_three:
+            all_three.write(article(1))
+            assert all_three.archive(response("http://a.example/"))
+            await all_three.flush()
+
+    asyncio.run(main())
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes() != b""
     assert (tmp_path / "c-w-00001.warc").exists()
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst"])
+def test_a_file_whose_last_group_was_cut_can_be_read_up_to_there(tmp_path, name):
+    """As a machine that died leaves it: the pages of that group come again, into another file."""
+    sink = FilesSink(tmp_path / name, writer="w", rotation=Rotation())
+
+    async def main():
+        async with sink:
+            for page in range(3):
+                sink.write(article(page))
+                await sink.flush()
+                ends.append(next(tmp_path.iterdir()).stat().st_size)
+
+    ends = []
+    asyncio.run(main())
+    whole = next(tmp_path.iterdir()).read_bytes()
+    for cut in range(ends[1], ends[2]):
+        assert read_until_cut(whole[:cut], name)[:2] == ["3f.0.0", "3f.1.0"]
+
+
+def read_until_cut(data, name):
+    lines, opened = [], (gzip.open if name.endswith(".gz") else zstd.open)(io.BytesIO(data), "rb")
+    with contextlib.suppress(EOFError, gzip.BadGzipFile):
+        for line in opened:
+            lines.append(json.loads(line)["_key"])  # noqa: PERF401 - those before the end count
+    return lines
+
+
+def test_an_archive_whose_last_record_was_cut_can_be_read_up_to_there(tmp_path):
+    sink = WarcSink(tmp_path / "x.warc.gz", writer="w", rotation=Rotation(), software="test")
+    written(sink, responses=[response(f"http://a.example/{page}") for page in range(2)])
+    whole = next(tmp_path.iterdir()).read_bytes()
+    last = whole.rindex(b"\x1f\x8b\x08")
+    for cut in range(last, len(whole), 7):
+        records = []
+        with contextlib.suppress(EOFError, ArchiveLoadFailed, AttributeError):  # what warcio makes of half a head
+            for record in ArchiveIterator(io.BytesIO(whole[:cut])):
+                body = record.content_stream().read()
+                records.append((record.rec_headers["WARC-Target-URI"], body))
+        assert records[1][0] == "http://a.example/0"
+        assert records[1][1] == b"<p>hello"
 
 
 def test_no_output_archives_nothing():

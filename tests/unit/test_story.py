@@ -353,7 +353,7 @@ def test_a_committed_page_is_published_again_not_fetched_again():
         async with broker, world.ledger("first") as ledger:
             crawl = Crawl(
                 "c", spec, ledger=ledger, admission=DiesAfterCommit([ledger], broker, Router(spec)),
-                tools=Tools(broker, world.web, Spider(), world.sink),
+                tools=Tools(broker, world.web, Spider(), {"q": world.sink}),
             )  # fmt: skip
             async with Intake(broker, ["q"], slots=1) as intake:
                 with pytest.raises(Killed):
@@ -400,7 +400,7 @@ def test_a_redelivery_in_the_same_process_waits_for_its_elder():
             async with broker, world.ledger("one") as ledger:
                 crawl = Crawl(
                     "c", spec, ledger=ledger, admission=Admission([ledger], broker, Router(spec)),
-                    tools=Tools(broker, world.web, Spider(), world.sink),
+                    tools=Tools(broker, world.web, Spider(), {"q": world.sink}),
                 )  # fmt: skip
                 async with Intake(broker, ["q"], slots=2) as intake:
                     settings = ConsumerSettings(("q",), concurrency=2, until_done=True)
@@ -478,7 +478,7 @@ def test_links_that_no_queue_wants_stay_in_the_outbox_and_their_page_comes_back(
             async with broker, world.ledger("one") as ledger:
                 crawl = Crawl(
                     "c", world.topology.crawls["c"], ledger=ledger, admission=Admission([ledger], broker, router),
-                    tools=Tools(broker, world.web, Spider(), world.sink),
+                    tools=Tools(broker, world.web, Spider(), {"q": world.sink}),
                 )  # fmt: skip
                 async with Intake(broker, ["q"], slots=1) as intake:
                     await crawl.work(await intake.next())

@@ -29,13 +29,23 @@ from crawl_consumer.intake import matching_queues
 from crawl_consumer.opening import PROGRAM, ledger_names, opened
 from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, DEFAULT_SHUTDOWN_S, ConsumerSettings
-from crawl_consumer.sinks.series import Rotation, read_rotation
+from crawl_consumer.sinks.by_queue import outputs_of
 from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
 from crawl_consumer.tally import Tally
 from crawl_consumer.worker import Worker
 from crawl_dedup import BatchedRedis, LedgerName, Progress, read_progress
 from crawl_producer import opening
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
+from crawl_producer.command import (
+    DebugOption,
+    ExitCode,
+    JsonOption,
+    TopologyOption,
+    checked,
+    examples,
+    load_or_exit,
+    run,
+)
+from crawl_producer.rotation import read_rotation
 from crawl_producer.topology import Topology
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -43,6 +53,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command(
     epilog=examples(
+        "crawl-consumer --queue 'news.*'",
         "crawl-consumer --queue 'news.*' --output news/",
         "crawl-consumer --queue docs.pages --processes 2 --until-done --output pages.jsonl",
         "crawl-consumer --queue 'news.#' --queue docs.pages --concurrency 64",
@@ -73,8 +84,6 @@ def consume(
 
     Exit codes: 0 done or stopped, 4 and 5 RabbitMQ, 6 and 7 Redis, 9 no such queue, 12 output, 13 spider.
     """
-    if processes > 1 and "-" in output:
-        raise typer.BadParameter("several processes cannot share standard output: name a .jsonl file or a folder")
     log_level = logging.WARNING if quiet or supervised else logging.INFO
     loaded = load_or_exit(PROGRAM, topology, debug=debug, log_level=log_level)
 
@@ -84,16 +93,19 @@ def consume(
             concurrency=concurrency,
             spider=spider,
             outputs=tuple(output),
-            rotation=read_rotation(rotate) if rotate else Rotation(),
+            rotation=checked(read_rotation)(rotate) if rotate else None,
             until_done=until_done,
             shutdown_s=shutdown,
             hosts=read_hosts(hosts) if hosts else {},
         )
+        printed = any("-" in outputs_of(name, settings, loaded.topology) for name in settings.queues)
+        if processes > 1 and printed:
+            raise typer.BadParameter("several processes cannot share standard output: name a .jsonl file or a folder")
         if processes > 1:
             return await _supervise(settings, loaded.topology, processes, quiet=quiet)
         tally = await _work(settings, loaded.topology, quiet=quiet or supervised, supervised=supervised)
         if as_json:
-            print(json.dumps(asdict(tally)), file=sys.stderr if "-" in output else sys.stdout)
+            print(json.dumps(asdict(tally)), file=sys.stderr if printed else sys.stdout)
         return ExitCode.DONE
 
     run(PROGRAM, main, debug=debug, log_level=log_level)

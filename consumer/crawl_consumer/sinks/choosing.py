@@ -1,6 +1,6 @@
 """What ``--output`` names, as an output."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from crawl_consumer.sinks.exchange import ExchangeSink
 from crawl_consumer.sinks.files import FilesSink
 from crawl_consumer.sinks.jsonlines import JsonLinesSink
 from crawl_consumer.sinks.redis_list import RedisListSink
-from crawl_consumer.sinks.series import Rotation
 from crawl_dedup import BatchedRedis
 from crawl_producer.broker import Broker
+from crawl_producer.rotation import Rotation
 
 _IN_SERIES = (".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst")
 _ARCHIVES = (".warc", ".warc.gz")
@@ -26,17 +26,15 @@ class Surroundings:
         broker: for items that are published.
         redis: for items in a list.
         writer: this process, in the names of its files.
-        rotation: when a new file is begun.
     """
 
     broker: Broker
     redis: BatchedRedis
     writer: str
-    rotation: Rotation = field(default_factory=Rotation)
 
 
-def sink_for(output: str, around: Surroundings) -> Sink:
-    """The output that ``output`` names.
+def sink_for(output: str, around: Surroundings, rotation: Rotation) -> Sink:
+    """The output that ``output`` names, which begins a new file as ``rotation`` says.
 
     ====================================  ===============================================================
     ``-``                                 JSON lines on standard output
@@ -60,11 +58,13 @@ def sink_for(output: str, around: Surroundings) -> Sink:
         if not rest:
             raise OutputInvalid(f"{output!r} names no {scheme}", remedy=f"write {scheme}:<name>")
         exchange, _, key = rest.partition("/")
-        return ExchangeSink(around.broker, exchange, key) if scheme == "exchange" else RedisListSink(around.redis, rest)
+        if scheme == "exchange":
+            return ExchangeSink(around.broker, exchange, key)
+        return RedisListSink(around.redis, rest, writer=around.writer)
     if name.endswith(_ARCHIVES):
-        return _warc(output, around)
+        return _warc(output, around, rotation)
     if name.endswith(_IN_SERIES):
-        return FilesSink(Path(output), writer=around.writer, rotation=around.rotation)
+        return FilesSink(Path(output), writer=around.writer, rotation=rotation)
     if output == "-" or name.endswith(".jsonl"):
         return JsonLinesSink(output)
     return JsonLinesSink(Path(output) / f"{around.writer}.jsonl")
@@ -78,12 +78,12 @@ def _sql(url: str) -> Sink:
     return SqlSink(url)
 
 
-def _warc(path: str, around: Surroundings) -> Sink:
+def _warc(path: str, around: Surroundings, rotation: Rotation) -> Sink:
     try:
         from crawl_consumer.sinks.warc import WarcSink  # noqa: PLC0415 - an extra that few need
     except ImportError as error:
         raise OutputInvalid("WARC needs warcio", remedy="pip install 'crawlmq[warc]'") from error
-    return WarcSink(Path(path), writer=around.writer, rotation=around.rotation, software=_software())
+    return WarcSink(Path(path), writer=around.writer, rotation=rotation, software=_software())
 
 
 def _software() -> str:

@@ -10,8 +10,9 @@ from crawl_consumer.sinks.compressing import compression_for
 from crawl_consumer.sinks.failing import written_to
 from crawl_consumer.sinks.groups import Groups
 from crawl_consumer.sinks.lines import columns_of, csv_cells, csv_line, json_line
-from crawl_consumer.sinks.series import FileSeries, Rotation
+from crawl_consumer.sinks.series import FileSeries
 from crawl_consumer.sinks.threads import OwnThread
+from crawl_producer.rotation import Rotation
 
 
 class FilesSink(ItemsOnly):

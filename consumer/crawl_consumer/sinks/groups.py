@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from crawl_consumer.errors import OutputFailed
+from crawl_dedup.crash_points import reached
 
 T = TypeVar("T")
 
@@ -79,8 +80,10 @@ class Groups(Generic[T]):
         self._refuse_after_failure()
         self._running, self._next = self._next, None
         group, self._waiting = self._waiting, []
+        reached("group.closed")
         try:
             await self._keep(group)
+            reached("group.kept")
         except OutputFailed as error:
             self._failure = error
             raise

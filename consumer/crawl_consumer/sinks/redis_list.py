@@ -2,8 +2,12 @@
 
 It is the crawl's own Redis: the items are written before their page is committed there, and whatever prefix of its
 writes a Redis that crashed comes back with, it holds the items of every page that it calls done.
+
+A call whose answer is lost is made again, and nobody can tell whether it was executed. So each group has a name, and
+Redis remembers the last one of each process for a while, in the same step that appends.
 """
 
+import uuid
 from typing import Self
 
 from crawl_consumer.errors import OutputFailed
@@ -12,6 +16,20 @@ from crawl_consumer.sinks.groups import Groups
 from crawl_consumer.sinks.lines import json_line
 from crawl_dedup import BatchedRedis, CrawlError
 
+#: Seconds for which Redis remembers a process' last group: longer than any call is tried again.
+REMEMBERED_S = 3600
+#: Appends a group unless it has. Lua hands at most some thousand values to one command (LUAI_MAXCSTACK).
+_PUSH = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+  return 0
+end
+for first = 3, #ARGV, 1000 do
+  redis.call('RPUSH', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+return #ARGV - 2
+"""
+
 
 class RedisListSink(ItemsOnly):
     """Appends each record to a list; see :class:`crawl_consumer.sink.Sink`.
@@ -19,11 +37,13 @@ class RedisListSink(ItemsOnly):
     Args:
         redis: stays the caller's to close.
         key: the list's.
+        writer: told apart by this from all other processes that write there at the same time.
     """
 
-    def __init__(self, redis: BatchedRedis, key: str) -> None:
+    def __init__(self, redis: BatchedRedis, key: str, *, writer: str) -> None:
         self._redis = redis
         self._key = key
+        self._last = f"{key}:last:{writer}"
         self._groups = Groups(self._push)
 
     def __repr__(self) -> str:
@@ -54,6 +74,7 @@ class RedisListSink(ItemsOnly):
 
     async def _push(self, items: list[bytes]) -> None:
         try:
-            await self._redis.call("RPUSH", self._key, *items)
+            group = uuid.uuid4().hex
+            await self._redis.call("EVAL", _PUSH, 2, self._key, self._last, group, REMEMBERED_S, *items)
         except CrawlError as error:
             raise OutputFailed(f"items cannot be pushed to {self._key}: {error}", remedy=error.remedy) from error

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Self
 
 from crawl_consumer.response import Response
@@ -13,22 +12,17 @@ class SeveralSinks:
     """Hands everything to each of its outputs; see :class:`crawl_consumer.sink.Sink`.
 
     Args:
-        sinks: opened and closed by this one.
+        sinks: open, and closed by whoever opened them: others may share them.
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
-        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            for sink in self._sinks:
-                await stack.enter_async_context(sink)
-            self._open = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._open.__aexit__(None, None, None)
+        return None
 
     def write(self, record: Record) -> None:
         """Hand it on.

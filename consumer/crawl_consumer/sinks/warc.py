@@ -18,8 +18,9 @@ from crawl_consumer.response import Response
 from crawl_consumer.sink import Record
 from crawl_consumer.sinks.failing import written_to
 from crawl_consumer.sinks.groups import Groups
-from crawl_consumer.sinks.series import FileSeries, Rotation
+from crawl_consumer.sinks.series import FileSeries
 from crawl_consumer.sinks.threads import OwnThread
+from crawl_producer.rotation import Rotation
 
 #: Fields that describe how the body came, not what it is.
 _OF_THE_TRANSFER = frozenset({"content-encoding", "transfer-encoding", "content-length", "connection"})

@@ -1,13 +1,15 @@
-"""A stream queue read once, from its first message to the one that was the last at the beginning.
+"""A stream queue read once, from some place on: to the message that was the last at the beginning, or for ever.
 
 Reading takes nothing away: acknowledgements only ask for more. Source: https://www.rabbitmq.com/docs/streams#consuming.
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from pika import BasicProperties
 from pika.spec import Basic
@@ -34,6 +36,10 @@ NEXT_NODE_S = 0.2
 #: Where others publish all the time the end is what was there by then.
 TAIL_S = 3.0
 
+#: Where reading begins: an offset, a moment, or in RabbitMQ's words ``first``, ``last`` (the newest chunk) or ``next``.
+#: A moment means the chunk that was being written then. Source: https://www.rabbitmq.com/docs/streams#consuming.
+Place = int | datetime | str
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -43,16 +49,21 @@ class Copy:
     routing_key: str
     body: bytes
     message_id: str
+    offset: int = field(default=0, compare=False)  #: its place in the stream
 
 
 @asynccontextmanager
-async def open_stream(connection: Connection, queue: str, *, name: str) -> AsyncIterator["StreamReader"]:
+async def open_stream(
+    connection: Connection, queue: str, *, name: str, first: Place = "first", follow: bool = False
+) -> AsyncIterator["StreamReader"]:
     """A reader of a stream, on a connection of its own.
 
     Args:
         connection: nodes and credentials, from exchanges.yaml.
         queue: the stream's name.
         name: the command's name, the first part of what ``rabbitmqctl list_connections`` shows.
+        first: where reading begins.
+        follow: go on with what is published later.
 
     Raises:
         TopologyMissing: there is no such stream.
@@ -60,7 +71,7 @@ async def open_stream(connection: Connection, queue: str, *, name: str) -> Async
     """
     link, last = await _at_a_node_that_has_it(connection, queue, connection_name(name, "stream"))
     try:
-        yield StreamReader(await link.channel(), queue, last)
+        yield StreamReader(await link.channel(), queue, last, first=first, follow=follow)
     except Closed as closed:
         raise _ours(closed, queue) from closed
     finally:
@@ -111,22 +122,28 @@ class StreamReader:
     Args:
         channel: open, and used by nobody else.
         queue: the stream's name.
-        last: the offset of the last message to read; -1: there is none.
+        last: the offset of the last message that is there; -1: there is none.
+        first: where reading begins.
+        follow: go on with what is published later.
 
     Attributes:
         expected: messages to read, at most; a stream that has dropped its oldest holds fewer.
     """
 
-    def __init__(self, channel: Channel, queue: str, last: int) -> None:
+    def __init__(
+        self, channel: Channel, queue: str, last: int, *, first: Place = "first", follow: bool = False
+    ) -> None:
         self.expected = last + 1
         self._consumer = _Consumer(channel, queue)
-        self._last = last
+        self._first = first
+        self._last = math.inf if follow else last
+        self._follow = follow
 
     def __repr__(self) -> str:
         return f"<StreamReader of {self._consumer!r}, {self.expected} expected>"
 
-    async def __aiter__(self) -> AsyncIterator[Copy]:
-        """The messages, oldest first; those that come later than the last are not read.
+    async def __aiter__(self) -> AsyncGenerator[Copy, None]:
+        """The messages, oldest first; unless it follows, those that come later than the last are not read.
 
         Raises:
             BrokerUnreachable: the connection was lost; nothing is taken away, so read it again.
@@ -135,20 +152,16 @@ class StreamReader:
         if self._last < 0:
             return
         try:
-            await self._consumer.consume("first")
+            await self._consumer.consume(self._first)
         except Closed as closed:
             raise _ours(closed, self._consumer.queue) from closed
-        while (message := await self._consumer.next(QUIET_S)) is not None:
+        while (message := await self._consumer.next(QUIET_S)) is not None or self._follow:
+            if message is None:
+                continue
             if message.offset <= self._last:
-                yield message.copy
+                yield message
             if message.offset >= self._last:
                 return
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    offset: int
-    copy: Copy
 
 
 class _Consumer:
@@ -157,14 +170,14 @@ class _Consumer:
     def __init__(self, channel: Channel, queue: str) -> None:
         self._channel = channel
         self.queue = queue
-        self._arrived: deque[tuple[int, _Message]] = deque()
+        self._arrived: deque[tuple[int, Copy]] = deque()
         self._something = asyncio.Event()
         channel.closed.add_done_callback(lambda _: self._something.set())
 
     def __repr__(self) -> str:
         return f"<stream {self.queue}: {len(self._arrived)} waiting>"
 
-    async def consume(self, offset: str) -> None:
+    async def consume(self, offset: Place) -> None:
         """Ask for messages from there on.
 
         Raises:
@@ -175,7 +188,7 @@ class _Consumer:
         arguments = {"x-stream-offset": offset}
         await self._channel.call(raw.basic_consume, self.queue, self._on_message, arguments=arguments)
 
-    async def next(self, quiet_s: float) -> _Message | None:
+    async def next(self, quiet_s: float) -> Copy | None:
         """The next message; None after such a silence."""
         while not self._arrived:
             if self._channel.closed.done():
@@ -193,11 +206,13 @@ class _Consumer:
     def _on_message(self, _raw: object, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         message_id = properties.message_id or ""
         copy = Copy(
-            method.exchange, method.routing_key, body, message_id if isinstance(message_id, str) else repr(message_id)
+            method.exchange,
+            method.routing_key,
+            body,
+            message_id if isinstance(message_id, str) else repr(message_id),
+            (properties.headers or {}).get("x-stream-offset", 0),
         )
-        self._arrived.append(
-            (method.delivery_tag, _Message((properties.headers or {}).get("x-stream-offset", 0), copy))
-        )
+        self._arrived.append((method.delivery_tag, copy))
         self._something.set()
 
 

@@ -138,6 +138,7 @@ async def _check(loaded: LoadedTopology, *, live: bool, as_json: bool) -> ExitCo
         "exchanges": len(topology.exchanges),
         "queues": len(topology.queues),
         "crawls": len(topology.crawls),
+        "items": len(topology.items),
     }
     if as_json:
         _print_json(_about(loaded), **counts)

@@ -33,6 +33,8 @@ def _queue(name: str, queue: QueueFacts, topology: Topology) -> Iterator[Finding
             yield from _limit(queue, topology.queues[work].delivery_limit)
     elif name.startswith(names.dead_queue("")):
         yield from _dead(queue)
+    elif any(name in items.queues for items in topology.items.values()):
+        yield from _items(queue)
     elif name == names.UNROUTED and queue.ready:
         yield Finding(
             Level.WARNING,
@@ -77,6 +79,19 @@ def _work(name: str, queue: QueueFacts, crawl: str) -> Iterator[Finding]:
             f"{queue.ready:,} of at most {queue.max_length:,} URLs: what it refuses stays with its publisher, and the "
             f"crawl of {crawl} goes no faster than this queue empties",
             "start more consumers, or raise max_length (a new queue: arguments never change)",
+        )
+
+
+def _items(queue: QueueFacts) -> Iterator[Finding]:
+    if queue.max_length and queue.ready >= NEARLY_FULL * queue.max_length:
+        readers = f"{queue.consumers} readers" if queue.consumers else "nobody reads them"
+        yield Finding(
+            Level.WARNING,
+            queue.name,
+            f"{queue.ready:,} of at most {queue.max_length:,} items, {readers}: when it is full, the crawls that "
+            "publish there go no faster than it empties",
+            "start more readers",
+            f"crawl-items {queue.name}",
         )
 
 

@@ -1,0 +1,131 @@
+"""The examples, as their readers would try them: each in a folder of its own, on real servers."""
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from crawl_dev.site import StaticSite
+from e2e_kit import Commands, reference_walk, wait_until
+from walked_site import BROKEN, MISSING, walked_site
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def site():
+    with StaticSite(EXAMPLES / "site") as site:
+        yield site
+
+
+@pytest.fixture
+def example(request, environment, tmp_path):
+    """The commands, in a copy of the example's folder."""
+    folder = tmp_path / request.param
+    shutil.copytree(EXAMPLES / request.param, folder)
+    commands = Commands(environment, folder)
+    yield commands
+    print(commands.stop())
+
+
+@pytest.fixture
+def programs(example):
+    """Starts programs of the example, which end with the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(subprocess.Popen([sys.executable, *arguments], env=example.environment, cwd=example.folder))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.kill()
+        program.wait()
+
+
+def rows(path, query):
+    """What a query finds; nothing as long as there is no such table."""
+    with closing(sqlite3.connect(path)) as database:
+        try:
+            return database.execute(query).fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+
+def pages(site):
+    return {url for url, status in reference_walk(site.url).items() if status == 200}
+
+
+@pytest.mark.parametrize("example", ["fanout"], indirect=True)
+def test_both_readers_of_a_fanout_get_every_item(example, programs, site):
+    example.run("crawl-topology", "apply")
+    example.run("crawl-seed", site.url)
+    first = programs("depths.py", "depths.db")
+    example.run("crawl-consumer", "--queue", "site.*", "--until-done", "--quiet")
+    wanted, depths, titles = pages(site), example.folder / "depths.db", example.folder / "titles.db"
+    total = "SELECT total(pages) FROM depths"
+    wait_until(lambda: rows(depths, total) == [(len(wanted),)], "the reader of the stream")
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    programs("titles.py", "titles.db")
+    wait_until(lambda: {url for (url,) in rows(titles, "SELECT url FROM titles")} == wanted, "the reader of the queue")
+    programs("depths.py", "depths.db")
+    example.run("crawl-seed", site.url + "about.html?again")
+    example.run("crawl-consumer", "--queue", "site.*", "--until-done", "--quiet")
+    wait_until(lambda: rows(depths, total) == [(len(wanted) + 1,)], "it to go on where it was killed")
+
+
+@pytest.mark.parametrize("example", ["docs_index"], indirect=True)
+def test_the_documentation_index_finds_pages_and_hears_of_new_ones(example, site):
+    example.run("crawl-topology", "apply")
+    example.run("crawl-seed", "--crawl", "docs", site.url)
+    consume = ("crawl-consumer", "--queue", "docs.*", "--spider", "docs_index:DocsIndex", "--until-done", "--quiet")
+    example.run(*consume, "--output", "sqlite:///docs.db")
+    database = example.folder / "docs.db"
+    assert {url for (url,) in rows(database, "SELECT url FROM document")} == pages(site)
+
+    def found(words):
+        done = subprocess.run(
+            [sys.executable, "search.py", "docs.db", words],
+            env=example.environment, cwd=example.folder, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    assert found("guide")[:2] == [site.url + "guide/", "  Guide"]
+    assert any("[serves]" in line for line in found("serving"))  # by its stem, in a piece of the text
+    assert found("nowhere") == []
+    example.run("crawl-seed", "--crawl", "docs", site.url + "about.html?print=1")
+    example.run(*consume, "--output", "sqlite:///docs.db")
+    assert site.url + "about.html?print=1" in found("about")
+    with closing(sqlite3.connect(database)) as database, database:
+        database.execute("DELETE FROM document WHERE url LIKE '%print=1'")
+    assert site.url + "about.html?print=1" not in found("about")
+
+
+@pytest.mark.parametrize("example", ["link_checker"], indirect=True)
+def test_the_link_checker_names_each_broken_link_with_its_page(example):
+    topology = example.folder / "exchanges.yaml"
+    quick = topology.read_text().replace("first_delay_s: 10", "first_delay_s: 0.1")
+    topology.write_text(quick.replace("robots: {", "robots: {obey: false, "))  # the site has no robots.txt
+    example.run("crawl-topology", "apply")
+    with walked_site() as site:
+        home = site.home("copy")
+        example.run("crawl-seed", home)
+        spider = ("--spider", "link_checker:LinkChecker")
+        example.run("crawl-consumer", "--queue", "links.pages", *spider, "--until-done", "--quiet")
+    letters = example.run("crawl-dead", "list", "--crawl", "links", "--json")
+    report = subprocess.run(
+        [sys.executable, "report.py", "links.db", "warc/"],
+        env=example.environment, cwd=example.folder, input=letters, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert report.returncode == 1, report.stderr
+    base = home.removesuffix("0")
+    assert report.stdout.splitlines() == [
+        f"{base}{BROKEN}", f"  http_500, linked from {home}",
+        f"{base}{MISSING}", f"  404, linked from {home}",
+    ]  # fmt: skip
