@@ -139,6 +139,8 @@ async def _check(loaded: LoadedTopology, *, live: bool, as_json: bool) -> ExitCo
         "queues": len(topology.queues),
         "crawls": len(topology.crawls),
     }
+    if topology.inboxes:
+        counts["inboxes"] = len(topology.inboxes)
     if as_json:
         _print_json(_about(loaded), **counts)
     else:
