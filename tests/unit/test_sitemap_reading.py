@@ -84,6 +84,10 @@ def test_mending_does_not_depend_on_where_chunks_end(size):
     [
         ("<!DOCTYPE html><html><head></head></html>", "html"),
         ("<html><body>404</body></html>", "html"),
+        ("\n<!doctype html><title>404", "html"),
+        ("<?xml version='1.0'?><HTML/>", "html"),
+        ("<!-- nothing -->", "not_a_sitemap"),
+        ("<", "not_a_sitemap"),
         ("<error>no</error>", "not_a_sitemap"),
         ('{"error": 404}', "not_a_feed"),
         ('{"items": ', "not_a_feed"),
@@ -134,6 +138,12 @@ def test_of_a_document_that_breaks_off_the_beginning_counts():
         Found("https://e.org/a", AT),
         Damaged("the document has no end", "cut_short"),
     ]
+
+
+@pytest.mark.parametrize("encoding", ["nonsense", "utf-32", "ebcdic-cp-us", "utf-7"])
+def test_an_encoding_that_is_none_or_not_the_one_is_no_disaster(encoding):
+    entries = read(f"<?xml version='1.0' encoding='{encoding}'?>{urlset('https://e.org/a')}")
+    assert entries in (["not_a_sitemap"], [Found("https://e.org/a", AT)])
 
 
 def test_elements_in_elements_without_end_do_no_harm():

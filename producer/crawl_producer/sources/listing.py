@@ -24,6 +24,8 @@ MAX_ROBOTS_BYTES = 500 * 1024
 #: Bytes of a line; what is longer is no URL.
 MAX_LINE_BYTES = 65_536
 
+#: How pages begin that no XML parser would recognise.
+_HTML = (b"<!doctype html", b"<html")
 #: Bytes that may stand before the first one that tells what it is: white space of templates.
 _LOOK_BYTES = 1024
 
@@ -55,6 +57,8 @@ def _entries(chunks: Iterator[bytes], url: str) -> Iterator[Found | Damaged]:
     whole = chain((content,), chunks)
     if urlsplit(url).path == "/robots.txt":
         return _robots(whole, url)
+    if content[:_LOOK_BYTES].lower().startswith(_HTML):
+        raise NotAListing("html")
     if content.startswith(b"<"):
         return markup.read(whole, url, encoding="utf-8" if utf16 else None)
     if content.startswith(b"{"):

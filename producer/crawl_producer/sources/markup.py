@@ -44,9 +44,15 @@ def read(chunks: Iterator[bytes], base: str, *, encoding: str | None = None) -> 
     target = _Target(base)
     parser = _parser(target, encoding)
     for chunk in mended(chunks):
-        if chunk:
-            parser.feed(chunk)
+        try:
+            if chunk:
+                parser.feed(chunk)
+        except (etree.LxmlError, LookupError):  # an encoding that nobody knows, or that it is not
+            break
         yield from target.taken()
+    yield from target.taken()
+    if not target.begun:
+        raise NotAListing("not_a_sitemap")
     if not target.complete:
         yield Damaged("the document has no end", "cut_short")
 
@@ -81,6 +87,7 @@ class _Target:
     """What the parser tells: https://lxml.de/parsing.html#the-target-parser-interface."""
 
     def __init__(self, base: str) -> None:
+        self.begun = False
         self.complete = False
         self._bases = [(0, base)]
         self._depth = 0
@@ -100,6 +107,7 @@ class _Target:
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
+        self.begun = True
         name = _local(tag)
         if self._depth == 1 and name not in _ROOTS:
             raise NotAListing("html" if name.lower() == "html" else "not_a_sitemap")
