@@ -12,6 +12,8 @@ STORIES = {
     "replaying": ("seed", "crawl", "REPLAY", "crawl"),
     "dropping": ("seed", "crawl", "DROP"),
     "full queue": ("seed", "CRAWL"),
+    "taking": ("push", "TAKE", "crawl"),
+    "receiving": ("send", "RECEIVE", "crawl"),
 }
 #: A story, the repeated fetches that each crash explains (see Step), and the crashes.
 _TABLE = (
@@ -34,6 +36,13 @@ _TABLE = (
     ("replaying", 0, 0, "letters.held reopen.reply reopened left reopen.reply:1:drop"),
     ("replaying", 0, 1, "publish.reply replay.confirmed letter.taken publish.reply:1:drop"),
     ("dropping", 0, 0, "give_up.reply given_up letter.taken give_up.reply:1:drop"),
+    ("taking", 0, 0, "committed publish.reply confirmed finished written.admitted written.gone commit.reply:1:drop"),
+    (
+        "receiving",
+        0,
+        0,
+        "committed publish.reply confirmed finished written.admitted written.gone publish.reply:1:drop",
+    ),
     ("full queue", 0, 1, "confirmed.reply partly.confirmed confirmed.reply:1:drop"),
 )
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Self
 
 import aiohttp
@@ -21,6 +20,7 @@ from crawl_consumer.decode import ACCEPT_ENCODING, decode
 from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+from crawl_producer.user_agent import user_agent
 
 __all__ = ["FailureKind", "FetchFailure", "FetchLimits", "Fetcher", "Response", "user_agent"]
 
@@ -50,25 +50,12 @@ class FetchLimits:
     body_bytes: int = 8 * 1024 * 1024
 
 
-def user_agent(configured: str | None = None) -> str:
-    """The User-Agent to send: the crawl's own, or one that says who we are and where to complain.
-
-    Raises:
-        ValueError: it would not fit into one header line.
-    """
-    if configured is None:
-        return f"CrawlMQ/{_installed_version()} (+https://github.com/crawlmq/crawlmq)"
-    if not configured or not configured.isascii() or not configured.isprintable():
-        raise ValueError(f"user agent {configured!r} is not one line of printable ASCII")
-    return configured
-
-
 class Fetcher:
     """Sends GETs over one pool of connections; open it with ``async with``.
 
     Args:
         limits: what one GET may cost.
-        user_agent: see :func:`user_agent`.
+        user_agent: see :func:`crawl_producer.user_agent.user_agent`.
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
     """
@@ -257,10 +244,3 @@ def _detail(error: Exception) -> str:
 
 def _ms_since(started: float) -> float:
     return (time.monotonic() - started) * 1000
-
-
-def _installed_version() -> str:
-    try:
-        return version("crawlmq")
-    except PackageNotFoundError:  # a checkout that was never installed
-        return "dev"

@@ -43,7 +43,7 @@ from crawl_dedup.redis_debts import LedgerDebts, Members, count_members, read_de
 from crawl_dedup.redis_forget import forget
 from crawl_dedup.redis_health import RedisHealth, read_health
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
-from crawl_dedup.redis_open import open_redis
+from crawl_dedup.redis_open import open_plain_redis, open_redis
 from crawl_dedup.redis_robots import RedisRobots
 from crawl_dedup.redis_slots import RedisSlots
 from crawl_dedup.robots_cache import CachedRobots, RobotsCache, RobotsRecord
@@ -108,6 +108,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "count_members",
     "forget",
     "ledger_names",
+    "open_plain_redis",
     "open_redis",
     "read_debts",
     "read_health",

@@ -35,6 +35,9 @@ CrashPoint = Literal[
     "successor.confirmed",  # the broker has the parked, retried or undecodable copy
     "released",  # and the lease is dropped
     "acknowledged",  # the client was told to acknowledge
+    # seeding from where other systems write
+    "written.admitted",  # their URLs are admitted, and their source still has them
+    "written.gone",  # the source was told to let them go
     # sweeping, replaying and dropping
     "orphans.leased",  # outboxes of the dead are in hand
     "letters.held",  # dead letters are in hand; nothing is changed

@@ -42,12 +42,21 @@ async def open_redis(url: str, *, name: str, patience_s: float = PATIENCE_S) -> 
     async def connect() -> AbstractConnection:
         return await _sound(place)
 
-    redis = BatchedRedis(
-        connect,
-        address=place.address,
-        libraries=[_code(library) for library in _LIBRARIES],
-        patience_s=min(patience_s, OPENING_PATIENCE_S),
-    )
+    libraries = [_code(library) for library in _LIBRARIES]
+    return await _opened(BatchedRedis(connect, address=place.address, libraries=libraries), patience_s)
+
+
+async def open_plain_redis(url: str, *, name: str, patience_s: float = PATIENCE_S) -> BatchedRedis:
+    """Connect to a Redis of somebody else's, which keeps no ledger: of any version, and left without our functions.
+
+    Arguments and errors as for :func:`open_redis`.
+    """
+    place = where(url, name=name)
+    return await _opened(BatchedRedis(place.connect, address=place.address), patience_s)
+
+
+async def _opened(redis: BatchedRedis, patience_s: float) -> BatchedRedis:
+    redis.patience_s = min(patience_s, OPENING_PATIENCE_S)
     try:
         await redis.call("PING")
     except BaseException:

@@ -125,22 +125,26 @@ class Wanted:
         )
 
 
-def queues_of(topology: Topology, *, pattern: str | None = None, crawl: str | None = None) -> tuple[str, ...]:
-    """The work queues whose dead letters are asked for, in the file's order; all by default.
+def queues_of(
+    topology: Topology, *, pattern: str | None = None, crawl: str | None = None, inboxes: bool = True
+) -> tuple[str, ...]:
+    """The work queues and inboxes whose dead letters are asked for, in the file's order; all by default.
 
     Args:
         topology: exchanges.yaml.
         pattern: a topic pattern over queue names; a dead queue's own name is understood too.
         crawl: only queues of this crawl.
+        inboxes: whether theirs are of use.
 
     Raises:
         UnknownName: there is no such queue; the remedy lists those that there are.
     """
     wanted = None if pattern is None else pattern.removeprefix("dead.")
+    crawls = {name: spec.crawl for name, spec in topology.queues.items()}
+    if inboxes:
+        crawls |= {name: spec.crawl for name, spec in topology.inboxes.items()}
     found = tuple(
-        name
-        for name, spec in topology.queues.items()
-        if (wanted is None or topic_matches(wanted, name)) and crawl in (None, spec.crawl)
+        name for name, fed in crawls.items() if (wanted is None or topic_matches(wanted, name)) and crawl in (None, fed)
     )
     if not found:
         asked = " ".join([f"matches {pattern!r}"] * (pattern is not None) + [f"of crawl {crawl!r}"] * bool(crawl))

@@ -48,7 +48,8 @@ async def search(
     """
     matched = 0
     for queue in queues:
-        crawl = topology.queues[queue].crawl
+        # What dies in an inbox is no message of any crawl yet, whatever it says.
+        crawl = topology.queues[queue].crawl if queue in topology.queues else ""
         async with DeadQueue(broker, queue) as source:
             held: list[Held] = []
             seen = 0

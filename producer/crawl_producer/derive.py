@@ -6,6 +6,7 @@ For every work queue ``q``::
     q.due      messages whose delay is over, bound to crawl.redeliver under the key q
     dead.q     messages that failed for good, bound to crawl.dead under the key q
 
+(an inbox has no ``.due``: what comes out of it goes to work queues);
 for every crawl ``c`` that asks for one, the stream ``journal.c``, bound as all of its work queues are; and once for
 all: the ladder ``crawl.delay.<ms>`` (fanout exchange and queue each), from whose queues expired messages
 leave through ``crawl.redeliver`` under the key that they were published with, and ``crawl.unrouted`` for what RabbitMQ
@@ -37,11 +38,18 @@ def declarations(topology: Topology) -> Declarations:
     """Everything that ``topology`` needs in RabbitMQ, in an order that can be declared. Pure."""
     return Declarations(
         exchanges=(*_plumbing_exchanges(), *_user_exchanges(topology), *item_exchanges(topology)),
-        queues=(*_plumbing_queues(), *_work_queues(topology), *_journals(topology), *item_queues(topology)),
+        queues=(
+            *_plumbing_queues(),
+            *_work_queues(topology),
+            *_inboxes(topology),
+            *_journals(topology),
+            *item_queues(topology),
+        ),
         bindings=(
             *_plumbing_bindings(),
             *_user_bindings(topology),
             *_companion_bindings(topology),
+            *_inbox_bindings(topology),
             *_journal_bindings(topology),
             *item_bindings(topology),
         ),
@@ -95,7 +103,7 @@ def _user_bindings(topology: Topology) -> Iterator[Binding]:
 def _work_queues(topology: Topology) -> Iterator[Queue]:
     for name, spec in topology.queues.items():
         yield Queue(names.dead_queue(name), {**_QUORUM, "x-delivery-limit": KEEP_FOR_EVER})
-        yield Queue(names.due_queue(name), _counted_quorum(name, spec))
+        yield Queue(names.due_queue(name), _counted_quorum(name, spec.delivery_limit))
         yield Queue(name, {**_of_type(name, spec), **_limit(spec)})
 
 
@@ -103,6 +111,19 @@ def _companion_bindings(topology: Topology) -> Iterator[Binding]:
     for name in topology.queues:
         yield Binding(names.REDELIVER, names.due_queue(name), name)
         yield Binding(names.DEAD, names.dead_queue(name), name)
+
+
+def _inboxes(topology: Topology) -> Iterator[Queue]:
+    for name, spec in topology.inboxes.items():
+        yield Queue(names.dead_queue(name), {**_QUORUM, "x-delivery-limit": KEEP_FOR_EVER})
+        yield Queue(name, _counted_quorum(name, spec.delivery_limit))
+
+
+def _inbox_bindings(topology: Topology) -> Iterator[Binding]:
+    for name, spec in topology.inboxes.items():
+        yield Binding(names.DEAD, names.dead_queue(name), name)
+        for b in spec.bindings:
+            yield Binding(b.exchange, name, b.key, arguments=b.arguments)
 
 
 def _journals(topology: Topology) -> Iterator[Queue]:
@@ -125,14 +146,14 @@ def _journal_bindings(topology: Topology) -> Iterator[Binding]:
 
 def _of_type(name: str, spec: QueueSpec) -> Arguments:
     if spec.type == "quorum":
-        return _counted_quorum(name, spec)
+        return _counted_quorum(name, spec.delivery_limit)
     # RabbitMQ answers 406 to delivery limits and dead-letter strategies on classic queues.
     priorities = {"x-max-priority": spec.max_priority} if spec.max_priority else {}
     return {"x-queue-type": "classic", **_dead_letters(name), **priorities}
 
 
-def _counted_quorum(name: str, spec: QueueSpec) -> Arguments:
-    return {**_QUORUM, "x-delivery-limit": spec.delivery_limit, **_dead_letters(name), **_AT_LEAST_ONCE}
+def _counted_quorum(name: str, delivery_limit: int) -> Arguments:
+    return {**_QUORUM, "x-delivery-limit": delivery_limit, **_dead_letters(name), **_AT_LEAST_ONCE}
 
 
 def _dead_letters(name: str) -> Arguments:

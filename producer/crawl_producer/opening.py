@@ -85,9 +85,8 @@ class QueueLedgers:
 
     async def __call__(self, queue: str) -> Ledger:
         """Raises CrawlMismatch, LedgerUnavailable."""
-        spec = self._topology.queues[queue]
-        name = LedgerName(spec.crawl, spec.group)
+        name = LedgerName(*self._topology.ledger_of(queue))
         if name not in self._open:
-            opened = ledgers(self._connection, self._topology, spec.crawl, (spec.group,), consumer=self._consumer)
+            opened = ledgers(self._connection, self._topology, name.crawl, (name.group,), consumer=self._consumer)
             (self._open[name],) = await self._stack.enter_async_context(opened)
         return self._open[name]

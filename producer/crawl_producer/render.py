@@ -91,6 +91,8 @@ def _nodes(topology: Topology) -> Iterator[str]:
         yield f'  {_id("x", name)}{{{{"{_text(name)}<br>{exchange.type}"}}}}'
     for name, queue in topology.queues.items():
         yield f'  {_id("q", name)}["{_text(name)}<br>{queue.type}, group {_text(queue.group)}"]'
+    for name in topology.inboxes:
+        yield f'  {_id("i", name)}[/"{_text(name)}<br>inbox"/]'
     for crawl in _with_journal(topology):
         yield f'  {_id("j", crawl)}[("{_text(names.journal(crawl))}<br>stream")]'
     for name, items in topology.items.items():
@@ -110,6 +112,10 @@ def _edges(topology: Topology) -> Iterator[str]:
         for binding in queue.bindings:
             yield _edge(_id("x", binding.exchange), _label(binding), _id("q", name))
         yield f"  {_id('q', name)} -. crawl-consumer .-> {_id('c', queue.crawl)}"
+    for name, inbox in topology.inboxes.items():
+        for binding in inbox.bindings:
+            yield _edge(_id("x", binding.exchange), _label(binding), _id("i", name))
+        yield f"  {_id('i', name)} -. crawl-seed .-> {_id('c', inbox.crawl)}"
     for crawl in _with_journal(topology):
         mine = [queue for queue in topology.queues.values() if queue.crawl == crawl]
         for source in dict.fromkeys(binding.exchange for queue in mine for binding in queue.bindings):

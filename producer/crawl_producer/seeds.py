@@ -22,19 +22,36 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A canonical URL and the line it stands on (arguments count from 1 too)."""
+    """A canonical URL.
+
+    Attributes:
+        line: on which it stands, or its number among arguments or entries, from 1.
+        url: canonical.
+        root: host of the site that it belongs to, for the scope of its links; empty: its own host.
+        depth: links away from a seed; None: what the command says for all.
+    """
 
     line: int
     url: str
+    root: str = ""
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line that is no URL to crawl, and why; ``text`` is at most 200 characters of it."""
+    """What is no URL to crawl, and why.
+
+    Attributes:
+        line: as for :class:`Seed`; 0: all of its source.
+        text: at most 200 characters of it.
+        reason: a word to count by.
+        source: the sitemap, feed, key or queue that it stands in; empty: arguments, a file or standard input.
+    """
 
     line: int
     text: str
     reason: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

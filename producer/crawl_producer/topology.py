@@ -115,6 +115,17 @@ class QueueSpec(Frozen):
         return self
 
 
+class InboxSpec(Frozen):
+    """A durable quorum queue that other systems publish URLs to, for ``crawl-seed --inbox``, and its ``dead.`` letters.
+
+    They may publish to the default exchange with the queue's name as key; ``bindings`` are for those who would not.
+    """
+
+    crawl: Name
+    bindings: tuple[BindingSpec, ...] = ()
+    delivery_limit: int = Field(default=50, ge=1)  #: redeliveries until the broker dead-letters
+
+
 class RouteSpec(Frozen):
     """URLs that match go to another key (and exchange) than the crawl's own; the first match wins."""
 
@@ -214,7 +225,15 @@ class Topology(Frozen):
     queues: dict[Name, QueueSpec]
     crawls: dict[Name, CrawlSpec]
     items: dict[Name, ItemsSpec] = Field(default_factory=dict)  #: by the names of their exchanges
+    inboxes: dict[Name, InboxSpec] = Field(default_factory=dict)
 
     def groups(self, crawl: str) -> tuple[str, ...]:
         """The groups that crawl ``crawl``, each with its own ledger, in the file's order."""
         return tuple(dict.fromkeys(q.group for q in self.queues.values() if q.crawl == crawl))
+
+    def ledger_of(self, queue: str) -> tuple[str, str]:
+        """The crawl and group of the messages in a work queue, or in an inbox: there the first group stands for all."""
+        if queue in self.queues:
+            return self.queues[queue].crawl, self.queues[queue].group
+        crawl = self.inboxes[queue].crawl
+        return crawl, self.groups(crawl)[0]

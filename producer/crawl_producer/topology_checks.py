@@ -24,6 +24,11 @@ def check(topology: Topology) -> Iterator[Problem]:
     for queue, spec in topology.queues.items():
         if spec.crawl not in topology.crawls:
             yield _unknown("crawl", spec.crawl, topology.crawls, ("queues", queue, "crawl"))
+    for inbox, fed in topology.inboxes.items():
+        if fed.crawl not in topology.crawls:
+            yield _unknown("crawl", fed.crawl, topology.crawls, ("inboxes", inbox, "crawl"))
+        if inbox in topology.queues:
+            yield Problem("a work queue has this name", "choose another", ("inboxes", inbox))
     for crawl in topology.crawls:
         yield from _crawl(topology, crawl)
 
@@ -35,7 +40,11 @@ def is_reserved(name: str) -> bool:
 
 def _reserved_names(topology: Topology) -> Iterator[Problem]:
     taken = ", ".join((*RESERVED_NAMES, *(f"{p}*" for p in RESERVED_PREFIXES), f"*{RESERVED_SUFFIX}"))
-    declared = [("exchanges", name) for name in topology.exchanges] + [("queues", name) for name in topology.queues]
+    declared = [
+        *(("exchanges", name) for name in topology.exchanges),
+        *(("queues", name) for name in topology.queues),
+        *(("inboxes", name) for name in topology.inboxes),
+    ]
     for path in declared:
         if is_reserved(path[-1]):
             yield Problem("a reserved name", f"choose another; these are taken: {taken}", path)
@@ -45,6 +54,7 @@ def _bindings(topology: Topology) -> Iterator[Problem]:
     specs: dict[Path, tuple[BindingSpec, ...]] = {
         **{("queues", name): spec.bindings for name, spec in topology.queues.items()},
         **{("exchanges", name): spec.bindings for name, spec in topology.exchanges.items()},
+        **{("inboxes", name): spec.bindings for name, spec in topology.inboxes.items()},
     }
     for owner, bindings in specs.items():
         for place, binding in enumerate(bindings):

@@ -17,6 +17,9 @@ import pytest
 from crash_steps import STEPS, STORIES
 from crawl_dedup import LedgerName, open_redis, read_progress
 from crawl_dedup.crash_points import DROPPABLE, POINTS
+from crawl_producer.amqp import AmqpBroker
+from crawl_producer.broker import Outgoing
+from crawl_producer.settings import Overrides, load
 from e2e_kit import wait_until
 from ledger_worlds import RedisWorld
 from walked_site import ATTEMPTS, BROKEN, OUTCOMES, PLAN, RECORDED, walked_site
@@ -114,7 +117,12 @@ class _Walks:
         }
         rules = {"robots": {"obey": False}, "retry": {"max_attempts": ATTEMPTS, "first_delay_s": 0.05}}
         crawls = {crawl: {"exchange": "walk", "key": crawl, **rules} for crawl in self.crawls.values()}
-        return {"exchanges": {"walk": {"type": "direct"}}, "queues": queues, "crawls": crawls}
+        inboxes = {
+            f"{crawl}.inbox": {"crawl": crawl, "bindings": [{"exchange": "walk", "key": f"{crawl}.inbox"}]}
+            for step, crawl in self.crawls.items()
+            if STEPS[step].story == "receiving"
+        }
+        return {"exchanges": {"walk": {"type": "direct"}}, "queues": queues, "crawls": crawls, "inboxes": inboxes}
 
 
 class _Walk:
@@ -132,12 +140,17 @@ class _Walk:
             ),
             "replay": ("crawl-dead", "replay", "--yes", "--json", "--queue", queue),
             "drop": ("crawl-dead", "drop", "--yes", "--json", "--queue", queue),
+            "take": ("crawl-seed", "--crawl", crawl, "--redis-key", crawl),
+            "receive": ("crawl-seed", "--inbox", f"{crawl}.inbox"),
         }  # fmt: skip
+        self._written = {"push": self._push, "send": self._send}
 
     def take(self):
         try:
             for act in STORIES[self._step.story]:
-                if act.isupper():
+                if act in self._written:
+                    asyncio.run(self._written[act]())
+                elif act.isupper():
                     self._crash(act.lower(), self._step.at)
                     self._run(act.lower())
                 elif " until " in act:
@@ -164,6 +177,17 @@ class _Walk:
         environment = self._environment | more if more else self._environment | {"CRASH_AT": ""}
         ended = self._zygote.run(*self._commands[command], cwd=self._folder, log=self._log, **environment)
         assert ended == code, f"{command} {more} ended with {ended}"
+
+    async def _push(self):
+        async with await open_redis(self._environment["CRAWL_REDIS_URL"], name="walk") as redis:
+            await redis.call("RPUSH", self._crawl, self._site.home(self._crawl))
+
+    async def _send(self):
+        given = {name.removeprefix("CRAWL_").lower(): value for name, value in self._environment.items()}
+        topology = load(self._folder / "exchanges.yaml", Overrides(**given)).topology
+        async with AmqpBroker(topology.connection, name="walk") as broker:
+            body = self._site.home(self._crawl).encode()
+            await broker.publish(Outgoing("walk", f"{self._crawl}.inbox", body, message_id="1"))
 
     async def _later(self):
         async with await open_redis(self._environment["CRAWL_REDIS_URL"], name="walk") as redis:

@@ -11,7 +11,9 @@ import yaml
 from crawl_consumer.cli import consumer
 from crawl_producer.cli import dead, doctor, forget, items, seed, status, topology
 from crawl_producer.command import ExitCode
-from crawl_producer.topology import RobotsSpec
+from crawl_producer.seeds import Seed
+from crawl_producer.sources.written import read as read_written
+from crawl_producer.topology import RobotsSpec, Topology
 from crawl_producer.topology_file import parse_topology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +84,36 @@ def test_every_setting_for_robots_is_documented_with_its_default():
     crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["shop"]
     assert RobotsSpec.model_validate(crawl["robots"] | {"product_token": None}) == RobotsSpec()
     assert set(crawl["robots"]) == set(RobotsSpec.model_fields)
+
+
+def test_the_examples_for_sources_are_commands_that_there_are():
+    text = (ROOT / "docs" / "sources.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    assert {line.split()[0] for line in lines} == {"crawl-seed", "crawl-topology"}
+    for line in lines:
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= set(options(COMMANDS[line.split()[0]])), line
+
+
+def test_the_inbox_and_the_message_of_the_documents_are_right():
+    text = (ROOT / "docs" / "sources.md").read_text()
+    example = (ROOT / "exchanges.yaml").read_text() + re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
+    assert Topology.model_validate(yaml.safe_load(example)).inboxes["news.inbox"].crawl == "news"
+    message = re.search(r"```json\n(.*?)```", text, re.DOTALL)[1]
+    assert read_written(1, message.encode(), "") == Seed(1, "https://example.org/politics/", depth=0)
+
+
+def test_every_reason_for_which_a_list_or_entry_is_rejected_is_documented():
+    text = (ROOT / "docs" / "sources.md").read_text()
+    documented = set(re.findall(r"`(\w+)`", text))
+    folder = ROOT / "producer" / "crawl_producer" / "sources"
+    said = re.compile(
+        r'(?:NotAListing|UrlInvalid|_Answer)\("(\w+)"|Damaged\([^\n]*"(\w+)"\)|return "([a-z_]+)"$', re.MULTILINE
+    )
+    reasons = {
+        word for file in folder.glob("*.py") for found in said.findall(file.read_text()) for word in found if word
+    }
+    assert {"cut_short", "html", "method", "too_deep", "timeout"} <= reasons
+    assert reasons <= documented
 
 
 def test_every_file_that_the_design_names_exists():

@@ -64,7 +64,7 @@ TYPES = "'direct', 'topic', 'fanout' or 'headers'"
         (QUEUE, "    crawl: newz", "6: queues.news.front.crawl: no crawl is called 'newz'; did you mean 'news'?"),
         (CRAWL, "news: {exchange: far,", "10: crawls.news.exchange: no exchange is called 'far'; declared exchanges: x, y"),
         (QUEUE, "    crawl: news\n    typ: classic", "7: queues.news.front.typ: unknown key; did you mean 'type'?"),
-        (CRAWLS, "wishes: 1\ncrawls:", "9: wishes: unknown key; keys known here: connection, crawls, exchanges, items, queues, redis"),
+        (CRAWLS, "wishes: 1\ncrawls:", "9: wishes: unknown key; keys known here: connection, crawls, exchanges, inboxes, items, queues, redis"),
         (QUEUE + "\n", "", "5: queues.news.front.crawl: missing; add 'crawl'"),
         (Y, "y: {type: driect}", f"3: exchanges.y.type: must be {TYPES}; did you mean 'direct'?"),
         (Y, "y: {type: 7}", f"3: exchanges.y.type: must be {TYPES}; write one of these"),

@@ -151,9 +151,10 @@ def replay_command(
 ) -> None:  # fmt: skip
     """Crawl dead letters again, as if for the first time. Killed and run again it loses and doubles nothing.
 
-    What is no message of its crawl cannot be replayed: it stays, and the exit code is 10.
+    What is no message of its crawl cannot be replayed: it stays, and the exit code is 10. Letters of inboxes are not
+    looked at: publish them anew, mended.
     """
-    asked = _asked(topology, debug, queue, crawl, _wanted(reason, host, older_than, newer_than), limit)
+    asked = _asked(topology, debug, queue, crawl, _wanted(reason, host, older_than, newer_than), limit, inboxes=False)
 
     command.run(PROGRAM, partial(_end, asked, dead_ends.replay, "Replay", yes=yes, as_json=as_json), debug=debug)
 
@@ -193,11 +194,12 @@ class _Asked:
 
 
 def _asked(
-    path: Path | None, debug: bool, queue: str | None, crawl: str | None, wanted: Wanted, limit: int | None
-) -> _Asked:
+    path: Path | None, debug: bool, queue: str | None, crawl: str | None, wanted: Wanted, limit: int | None,
+    *, inboxes: bool = True,
+) -> _Asked:  # fmt: skip
     topology = command.load_or_exit(PROGRAM, path, debug=debug).topology
     with command.reporting(PROGRAM, debug=debug):
-        return _Asked(topology, queues_of(topology, pattern=queue, crawl=crawl), wanted, limit)
+        return _Asked(topology, queues_of(topology, pattern=queue, crawl=crawl, inboxes=inboxes), wanted, limit)
 
 
 def _wanted(reason: str | None, host: str | None, older_than: float | None, newer_than: float | None) -> Wanted:

@@ -1,4 +1,4 @@
-"""The options of crawl-seed."""
+"""The options of crawl-seed that say what becomes of its URLs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,19 +8,9 @@ import typer
 from crawl_producer import durations
 from crawl_producer.command import checked
 
-UrlsArgument = Annotated[list[str] | None, typer.Argument(help="URLs to crawl.", show_default=False)]
 CrawlOption = Annotated[
     str | None,
     typer.Option("--crawl", "-c", help="The crawl, if there is more than one.", show_default=False),
-]
-FileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--file",
-        "-f",
-        help="Read URLs from a file, one a line, plain or gzip; - is standard input.",
-        show_default=False,
-    ),
 ]
 ExchangeOption = Annotated[
     str | None,

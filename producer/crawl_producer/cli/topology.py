@@ -140,6 +140,8 @@ async def _check(loaded: LoadedTopology, *, live: bool, as_json: bool) -> ExitCo
         "crawls": len(topology.crawls),
         "items": len(topology.items),
     }
+    if topology.inboxes:
+        counts["inboxes"] = len(topology.inboxes)
     if as_json:
         _print_json(_about(loaded), **counts)
     else:
