@@ -7,6 +7,7 @@
         ├── SpiderInvalid       the spider cannot be loaded: mend its name or its module
         ├── SpiderRaised        the spider's own code failed on one page: dead letter, with the place
         ├── ItemInvalid         an item holds a value that no output can keep: dead letter; mend the spider
+        ├── NoPage              a URL that somebody looks at gives no page to work on: see what it gives
         ├── HostsInvalid        a file of hosts cannot be used: mend the line that is named
         ├── OutputInvalid       the output cannot be used as it was named: mend the option, or install what it needs
         └── OutputFailed        the output cannot be written: stop before anything is acknowledged
@@ -31,6 +32,12 @@ class SpiderRaised(ConsumerError):
 
 class ItemInvalid(ConsumerError):
     """An item does not fit into an output; the message names its key and the value's type."""
+
+
+class NoPage(ConsumerError):
+    """A URL gives no page: robots.txt forbids it, there was no answer, or it is an error; the message says which."""
+
+    exit_code = 18
 
 
 class HostsInvalid(ConsumerError):

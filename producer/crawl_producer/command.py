@@ -59,6 +59,7 @@ class ExitCode(IntEnum):
     NOT_SEEDED = 15  #: nothing was ever admitted to the crawl
     WARNINGS = 16  #: crawl-doctor has warnings, and no errors
     ERRORS = 17  #: crawl-doctor has errors
+    NO_PAGE = 18  #: a URL that was looked at gives no page
     INTERRUPTED = 130  #: 128 + SIGINT, as shells count
     PIPE_CLOSED = 141  #: 128 + SIGPIPE: whoever read the output has gone
 

@@ -67,7 +67,15 @@ def load(option: Path | None = None, overrides: Overrides | None = None) -> Load
     """
     given = Overrides() if overrides is None else overrides
     found = topology_file.find(option, given.topology)
-    topology = topology_file.load(found)
+    return LoadedTopology(overridden(topology_file.load(found), given), found.path, found.chosen_by)
+
+
+def overridden(topology: Topology, given: Overrides) -> Topology:
+    """``topology`` with what the environment says instead.
+
+    Raises:
+        TopologyInvalid: a variable is wrong; the message names it.
+    """
     update = {
         "connection": _overridden(topology.connection, _CONNECTION, given),
         "redis": _overridden(topology.redis, _REDIS, given),
@@ -76,7 +84,7 @@ def load(option: Path | None = None, overrides: Overrides | None = None) -> Load
             for name, crawl in topology.crawls.items()
         },
     }
-    return LoadedTopology(topology.model_copy(update=update), found.path, found.chosen_by)
+    return topology.model_copy(update=update)
 
 
 def _overridden(base: _M, variables: dict[str, str], overrides: Overrides) -> _M:

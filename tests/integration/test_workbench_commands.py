@@ -1,0 +1,58 @@
+"""The workbench's commands as processes, on a web server of their own."""
+
+import json
+
+import pytest
+
+from dictionary_site import dictionary_site
+from workbench_kit import ran
+
+PAGES = {
+    "/": '<title>Home</title><a href="/a">a</a><a href="/moved">m</a><a href="https://elsewhere.example/">e</a>',
+    "/a": '<title>A</title><a href="/">home</a><a href="/b">b</a>',
+    "/b": "<title>B</title>",
+    "/moved": (301, {"Location": "/b"}, ""),
+}
+
+
+@pytest.fixture
+def site():
+    with dictionary_site(PAGES) as site:
+        yield site
+
+
+@pytest.fixture
+def home(site):
+    return site.home
+
+
+def test_crawl_fetch_follows_a_redirect_and_tells_of_both(home, tmp_path):
+    out, _ = ran("fetch", "--json", home + "moved", folder=tmp_path)
+    assert [look["status"] for look in json.loads(out)] == [301, 200]
+
+
+def test_crawl_fetch_writes_the_body_and_nothing_else(home, tmp_path):
+    out, err = ran("fetch", "--body", home, folder=tmp_path)
+    assert out.startswith("<title>Home</title>")
+    assert "status     200 OK" in err
+
+
+def test_crawl_fetch_ends_with_a_code_of_its_own_where_there_is_no_page(home, tmp_path):
+    out, _ = ran("fetch", home + "missing", folder=tmp_path, code=18)
+    assert "http_404" in out
+
+
+def test_crawl_fetch_says_what_is_wrong_with_a_url(tmp_path):
+    _, err = ran("fetch", "example.org", folder=tmp_path, code=2)
+    assert "write it with http://" in err
+
+
+def test_a_tool_must_be_told_which_of_several_crawls_rules_it_works_by(home, tmp_path):
+    (tmp_path / "exchanges.yaml").write_text(
+        "exchanges: {x: {type: fanout}, y: {type: fanout}}\n"
+        "queues: {q: {crawl: c, bindings: [{exchange: x}]}, r: {crawl: d, bindings: [{exchange: y}]}}\n"
+        "crawls: {c: {exchange: x}, d: {exchange: y, user_agent: 'Mine/1 (+https://example.org/)'}}\n"
+    )
+    _, err = ran("fetch", home, folder=tmp_path, code=9)
+    assert "name one of c, d" in err
+    ran("fetch", "--crawl", "d", home, folder=tmp_path)
