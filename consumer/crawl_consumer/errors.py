@@ -29,9 +29,13 @@ class SpiderInvalid(ConsumerError):
 class SpiderRaised(ConsumerError):
     """The spider's code raised on one page; the message names file and line, the cause is the error."""
 
+    exit_code = 13
+
 
 class ItemInvalid(ConsumerError):
     """An item does not fit into an output; the message names its key and the value's type."""
+
+    exit_code = 13
 
 
 class NoPage(ConsumerError):

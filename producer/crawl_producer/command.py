@@ -54,7 +54,7 @@ class ExitCode(IntEnum):
     SOME_REJECTED = 10  #: finished, but some URLs were rejected or unroutable
     TOPOLOGY_DIFFERS = 11  #: RabbitMQ lacks something or holds it with other arguments
     OUTPUT_NOT_WRITABLE = 12
-    SPIDER = 13  #: the spider cannot be loaded
+    SPIDER = 13  #: the spider cannot be loaded, or raised on the page that was looked at
     TIMED_OUT = 14  #: the crawl was not complete in the time that was given
     NOT_SEEDED = 15  #: nothing was ever admitted to the crawl
     WARNINGS = 16  #: crawl-doctor has warnings, and no errors

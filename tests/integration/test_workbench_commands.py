@@ -56,3 +56,49 @@ def test_a_tool_must_be_told_which_of_several_crawls_rules_it_works_by(home, tmp
     _, err = ran("fetch", home, folder=tmp_path, code=9)
     assert "name one of c, d" in err
     ran("fetch", "--crawl", "d", home, folder=tmp_path)
+
+
+SPIDER = """\
+from crawl_consumer.spider import Spider
+
+class Titles(Spider):
+    def parse(self, page):
+        yield {"title": page.css("title::text").get()}
+        for url in page.links():
+            yield page.follow(url)
+
+class Broken(Spider):
+    def parse(self, page):
+        return page.nothing
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "spiders.py").write_text(SPIDER)
+    return tmp_path
+
+
+def test_crawl_parse_tells_items_and_links_of_a_page_with_a_spider_of_ones_own(home, folder):
+    out, _ = ran("parse", home, "--spider", "spiders:Titles", folder=folder)
+    told = json.loads(out)
+    assert told["items"] == [{"title": "Home"}]
+    assert [link.get("reason") for link in told["links"]] == [None, None, "host"]
+
+
+def test_crawl_parse_reads_a_saved_page_without_asking_anybody(site, folder):
+    (folder / "saved.html").write_text(PAGES["/a"])
+    out, _ = ran("parse", site.home, "--file", "saved.html", "--spider", "spiders:Titles", folder=folder)
+    assert json.loads(out)["items"] == [{"title": "A"}]
+    assert site.asked == []
+
+
+def test_crawl_parse_names_the_line_of_a_spider_that_raised(home, folder):
+    _, err = ran("parse", home, "--spider", "spiders:Broken", folder=folder, code=13)
+    assert "spiders.py:11" in err
+    assert "Traceback" not in err
+
+
+def test_crawl_parse_gives_an_error_to_no_spider(home, folder):
+    _, err = ran("parse", home + "missing", folder=folder, code=18)
+    assert "http_404" in err
