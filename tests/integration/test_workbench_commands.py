@@ -1,11 +1,13 @@
 """The workbench's commands as processes, on a web server of their own."""
 
 import json
+import signal
 
 import pytest
 
 from dictionary_site import dictionary_site
-from workbench_kit import ran
+from e2e_kit import wait_until
+from workbench_kit import PATIENCE_S, ran, start
 
 PAGES = {
     "/": '<title>Home</title><a href="/a">a</a><a href="/moved">m</a><a href="https://elsewhere.example/">e</a>',
@@ -17,7 +19,7 @@ PAGES = {
 
 @pytest.fixture
 def site():
-    with dictionary_site(PAGES) as site:
+    with dictionary_site(dict(PAGES)) as site:
         yield site
 
 
@@ -102,3 +104,49 @@ def test_crawl_parse_names_the_line_of_a_spider_that_raised(home, folder):
 def test_crawl_parse_gives_an_error_to_no_spider(home, folder):
     _, err = ran("parse", home + "missing", folder=folder, code=18)
     assert "http_404" in err
+
+
+def test_crawl_try_crawls_with_a_spider_of_ones_own_and_no_server_at_all(home, folder):
+    out, err = ran("trial", home, "--spider", "spiders:Titles", folder=folder)
+    assert {json.loads(line)["title"] for line in out.splitlines()} == {"Home", "A", "B"}
+    assert "complete: 4 fetched" in err
+
+
+def test_crawl_try_writes_files_and_its_summary_as_json(home, folder):
+    out, _ = ran("trial", home, "--output", "items.jsonl", "--max-pages", 2, "--json", "--quiet", folder=folder)
+    assert json.loads(out)["admitted"] == 2
+    assert len((folder / "items.jsonl").read_text().splitlines()) == 2
+
+
+def test_crawl_try_works_by_the_rules_of_a_crawl_in_exchanges_yaml(home, folder):
+    (folder / "exchanges.yaml").write_text(
+        "exchanges: {x: {type: fanout}}\nqueues: {q: {crawl: c, bindings: [{exchange: x}]}}\n"
+        "crawls: {c: {exchange: x, scope: {deny: ['/a$']}}}\n"
+    )
+    out, _ = ran("trial", home, "--quiet", folder=folder)
+    assert {json.loads(line)["url"] for line in out.splitlines()} == {home, home + "b"}
+
+
+def test_crawl_try_ends_with_a_code_of_its_own_when_what_is_left_would_have_to_wait(site, folder):
+    site.pages["/robots.txt"] = (500, {}, "")
+    _, err = ran("trial", site.home, "--quiet", folder=folder, code=14)
+    assert "robots.txt: http_500" in err
+
+
+def test_ctrl_c_ends_crawl_try_with_its_items_and_its_summary(site, folder):
+    site.pages |= {f"/n/{n}": f'<a href="/n/{n + 1}">on</a>' for n in range(5000)}
+    trial = start(
+        "trial", f"{site.home}n/0", "--max-pages", 0, "-o", "items.jsonl", folder=folder, CRAWL_DELAY_S="0.05"
+    )
+    try:
+        wait_until(lambda: len(site.asked) > 3, "some pages")
+        trial.send_signal(signal.SIGINT)
+        _, err = trial.communicate(timeout=PATIENCE_S)
+    finally:
+        trial.kill()
+        trial.communicate()
+    assert trial.returncode == 0, err
+    assert "not complete, 1 left" in err
+    items = [json.loads(line)["url"] for line in (folder / "items.jsonl").read_text().splitlines()]
+    assert items == [f"{site.home}n/{n}" for n in range(len(items))]
+    assert len(items) >= 2

@@ -29,7 +29,7 @@ from crawl_consumer.sinks.warc import WarcSink
 from crawl_producer.errors import PublishRefused
 from sink_worlds import article
 
-AROUND = Surroundings(broker=None, redis=None, writer="w")
+AROUND = Surroundings(broker=object(), redis=object(), writer="w")
 
 
 @pytest.mark.parametrize(

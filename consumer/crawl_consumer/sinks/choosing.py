@@ -24,13 +24,13 @@ class Surroundings:
 
     Attributes:
         broker: for items that are published.
-        redis: for items in a list.
+        redis: for items in a list; None: there is none, and no exchange that anybody reads either.
         writer: this process, in the names of its files.
         rotation: when a new file is begun.
     """
 
     broker: Broker
-    redis: BatchedRedis
+    redis: BatchedRedis | None
     writer: str
     rotation: Rotation = field(default_factory=Rotation)
 
@@ -50,7 +50,7 @@ def sink_for(output: str, around: Surroundings) -> Sink:
     ====================================  ===============================================================
 
     Raises:
-        OutputInvalid: what it needs is not installed, or it names nothing.
+        OutputInvalid: what it needs is not installed, or not there, or it names nothing.
     """
     scheme, colon, rest = output.partition(":")
     name = output.lower()
@@ -59,8 +59,7 @@ def sink_for(output: str, around: Surroundings) -> Sink:
     if colon and scheme in {"exchange", "redis"}:
         if not rest:
             raise OutputInvalid(f"{output!r} names no {scheme}", remedy=f"write {scheme}:<name>")
-        exchange, _, key = rest.partition("/")
-        return ExchangeSink(around.broker, exchange, key) if scheme == "exchange" else RedisListSink(around.redis, rest)
+        return _on_servers(scheme, rest, around)
     if name.endswith(_ARCHIVES):
         return _warc(output, around)
     if name.endswith(_IN_SERIES):
@@ -68,6 +67,13 @@ def sink_for(output: str, around: Surroundings) -> Sink:
     if output == "-" or name.endswith(".jsonl"):
         return JsonLinesSink(output)
     return JsonLinesSink(Path(output) / f"{around.writer}.jsonl")
+
+
+def _on_servers(scheme: str, name: str, around: Surroundings) -> Sink:
+    if around.redis is None:
+        raise OutputInvalid(f"there is no {scheme} without servers", remedy="name a file, a folder, - or a database")
+    exchange, _, key = name.partition("/")
+    return ExchangeSink(around.broker, exchange, key) if scheme == "exchange" else RedisListSink(around.redis, name)
 
 
 def _sql(url: str) -> Sink:
