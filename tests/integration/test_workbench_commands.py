@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -150,3 +152,22 @@ def test_ctrl_c_ends_crawl_try_with_its_items_and_its_summary(site, folder):
     items = [json.loads(line)["url"] for line in (folder / "items.jsonl").read_text().splitlines()]
     assert items == [f"{site.home}n/{n}" for n in range(len(items))]
     assert len(items) >= 2
+
+
+def test_a_new_projects_own_test_passes_and_crawl_try_works_in_it(home, tmp_path):
+    out, _ = ran("new", "my-shop", "--url", home, folder=tmp_path)
+    assert f"crawl-try {home} --spider spiders:MyShopSpider" in out
+    project = tmp_path / "my-shop"
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=project, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert "2 passed" in tested.stdout, tested.stdout + tested.stderr
+    out, _ = ran("trial", home, "--spider", "spiders:MyShopSpider", "--quiet", folder=project)
+    assert {json.loads(line)["title"] for line in out.splitlines()} == {"Home", "A", "B"}
+
+
+def test_a_new_project_goes_nowhere_where_something_is(tmp_path):
+    ran("new", "shop", folder=tmp_path)
+    _, err = ran("new", "shop", folder=tmp_path, code=2)
+    assert "shop is not empty" in err
