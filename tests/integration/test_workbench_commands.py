@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -171,3 +172,43 @@ def test_a_new_project_goes_nowhere_where_something_is(tmp_path):
     ran("new", "shop", folder=tmp_path)
     _, err = ran("new", "shop", folder=tmp_path, code=2)
     assert "shop is not empty" in err
+
+
+def test_crawl_shell_prints_the_value_of_an_expression_for_scripts(home, tmp_path):
+    out, _ = ran("shell", home, "-c", "page.links()", folder=tmp_path)
+    assert out.splitlines() == [f"{home}a", f"{home}moved", "https://elsewhere.example/"]
+    out, _ = ran("shell", home, "-c", f"fetch('{home}moved').title", folder=tmp_path)
+    assert out == "B\n"
+    out, _ = ran("shell", home + "missing", "-c", "page.status", folder=tmp_path)
+    assert out == "404\n"
+
+
+def test_crawl_shell_is_a_prompt_with_the_page(home, tmp_path):
+    out, _ = ran("shell", home, folder=tmp_path, stdin="print(page.title)\nfetch(page.links()[0]).title\n")
+    assert "Home" in out
+    assert "'A'" in out
+
+
+def test_crawl_shell_is_ipythons_prompt_where_there_is_one(home, tmp_path):
+    (tmp_path / "IPython.py").write_text(
+        "def start_ipython(argv, user_ns):\n    print(f'IPython with {user_ns[\"page\"].title}')\n"
+    )
+    out, _ = ran("shell", home, folder=tmp_path)
+    assert "IPython with Home" in out
+
+
+def test_crawl_shell_keeps_the_crawls_delay_between_its_own_requests(site, tmp_path):
+    ran("shell", site.home, "-c", "fetch(page.url).title", folder=tmp_path, CRAWL_DELAY_S="0.5")
+    assert site.asked == ["/robots.txt", "/", "/"]
+    assert all(later - before >= 0.5 for before, later in pairwise(site.at))
+
+
+def test_crawl_shell_says_why_there_is_no_page(site, tmp_path):
+    site.pages["/robots.txt"] = "user-agent: *\ndisallow: /"
+    _, err = ran("shell", site.home, folder=tmp_path, code=18)
+    assert "robots_denied" in err
+
+
+def test_crawl_shell_says_what_its_expression_raised(home, tmp_path):
+    _, err = ran("shell", home, "-c", "page.nothing", folder=tmp_path, code=1)
+    assert "no attribute 'nothing'" in err
