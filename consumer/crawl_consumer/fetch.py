@@ -19,6 +19,7 @@ from yarl import URL
 from crawl_consumer.addresses import Addresses
 from crawl_consumer.decode import ACCEPT_ENCODING, decode
 from crawl_consumer.fields import cleaned, is_parsable, media_type
+from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 
@@ -71,16 +72,24 @@ class Fetcher:
         user_agent: see :func:`user_agent`.
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
+        host_headers: header fields for some hosts; None: every host gets the same.
     """
 
     def __init__(
-        self, limits: FetchLimits, *, user_agent: str, connections: int, hosts: Mapping[str, str] | None = None
+        self,
+        limits: FetchLimits,
+        *,
+        user_agent: str,
+        connections: int,
+        hosts: Mapping[str, str] | None = None,
+        host_headers: HostHeaders | None = None,
     ) -> None:
         self._limits = limits
         self._connections = connections
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._resolver = HostsResolver(hosts or {})
         self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
+        self._middlewares = (_adding(host_headers),) if host_headers is not None else ()
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -97,6 +106,7 @@ class Fetcher:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            middlewares=self._middlewares,
         )
         return self
 
@@ -177,6 +187,17 @@ class Fetcher:
         if first_bytes is None and len(body) > limit:
             return len(wire), None
         return len(wire), body[:wanted]
+
+
+def _adding(host_headers: HostHeaders) -> aiohttp.ClientMiddlewareType:
+    """A step of aiohttp's that crawls without such fields do not have."""
+
+    async def add(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        url = request.url
+        request.headers.update(host_headers.of(url.scheme, url.raw_host or "", url.port or 0))
+        return await send(request)
+
+    return add
 
 
 def _target(url: str) -> URL:

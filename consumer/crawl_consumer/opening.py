@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
+from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.intake import Intake
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
@@ -95,6 +96,7 @@ async def opened_on(
                     user_agent=user_agent(spec.user_agent),
                     connections=settings.concurrency,
                     hosts=settings.hosts,
+                    host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
                 )
             )
             robots: Robots = NoRobots()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from crawl_consumer.sinks.series import Rotation
 
 #: Deliveries worked on at once by one process: enough to keep one core busy with pages of a few milliseconds.
@@ -24,6 +26,7 @@ class ConsumerSettings:
         until_done: stop when every crawl served here is complete.
         shutdown_s: seconds that work in flight may take after the first signal.
         hosts: addresses of names that DNS is not asked for.
+        secrets: by the variables that the crawls' ``hosts:`` name.
     """
 
     queues: tuple[str, ...]
@@ -34,3 +37,4 @@ class ConsumerSettings:
     until_done: bool = False
     shutdown_s: float = DEFAULT_SHUTDOWN_S
     hosts: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)

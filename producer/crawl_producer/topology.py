@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from crawl_producer.topology_hosts import Hosts
 from crawl_producer.topology_values import (
     Argument,
     HttpUrl,
@@ -199,6 +200,7 @@ class CrawlSpec(Frozen):
     retry: RetrySpec = RetrySpec()
     robots: RobotsSpec = RobotsSpec()
     journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
+    hosts: Hosts = Field(default_factory=dict)  #: header fields and passwords for some hosts
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 

@@ -88,6 +88,7 @@ def consume(
             until_done=until_done,
             shutdown_s=shutdown,
             hosts=read_hosts(hosts) if hosts else {},
+            secrets=loaded.secrets,
         )
         if processes > 1:
             return await _supervise(settings, loaded.topology, processes, quiet=quiet)

@@ -48,7 +48,7 @@ def fetch(
 
     async def main() -> int:
         rules = rules_for(loaded, crawl)
-        looks = await looked_at(rules.spec, url)
+        looks = await looked_at(rules, url)
         _show(looks, rules, body=body, as_json=as_json)
         return ExitCode.DONE if looks[-1].outcome == "ok" else ExitCode.NO_PAGE
 

@@ -64,7 +64,7 @@ def parse(
 async def _page(url: str, file: Path | None, rules: Rules, depth: int) -> tuple[Page, UrlMessage]:
     if file is not None:
         return saved_page(file, url, rules.crawl, depth=depth)
-    looks = await looked_at(rules.spec, url)
+    looks = await looked_at(rules, url)
     if looks[-1].outcome != "ok":  # a spider gets no other page
         raise no_page(looks[-1])
     return page_of(looks, rules.crawl, depth=depth)

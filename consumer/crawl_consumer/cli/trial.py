@@ -84,6 +84,7 @@ def crawl_try(
             outputs=outputs,
             until_done=True,
             hosts=read_hosts(hosts) if hosts else {},
+            secrets=loaded.secrets,
         )
         made = load_spider(spider) if spider else Spider()
         ended = await trial.run(urls, settings, made, patience_s=patience, show=_show(quiet=quiet))

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from crawl_consumer.errors import NoPage
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
+from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.outcome import Dead, Finish, Retry, forbidden, judge
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.robots import Allowed, NoRobots, Robots, RobotsGate, RobotsVerdict, token_of
 from crawl_consumer.robots_fetch import TOTAL_S, Asks
 from crawl_consumer.workbench.paced import Paced
+from crawl_consumer.workbench.rules import Rules
 from crawl_dedup import MemoryRobots, MemoryRobotsStore, UrlInvalid, canonicalize, host, join, origin
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import MAX_REDIRECTS
@@ -97,11 +99,16 @@ class Looker:
 
 
 @asynccontextmanager
-async def looker(spec: CrawlSpec) -> AsyncIterator[Looker]:
-    """A looker that keeps the crawl's delay between its own requests to a host."""
-    agent = user_agent(spec.user_agent)
+async def looker(rules: Rules) -> AsyncIterator[Looker]:
+    """A looker that keeps the crawl's delay between its own requests to a host.
+
+    Raises:
+        TopologyInvalid: a secret is not set.
+    """
+    spec, agent = rules.spec, user_agent(rules.spec.user_agent)
+    headers = HostHeaders(spec.hosts, rules.secrets) if spec.hosts else None
     memory = MemoryRobots(MemoryRobotsStore(), "looker")
-    async with Fetcher(FetchLimits(), user_agent=agent, connections=_CONNECTIONS) as fetcher:
+    async with Fetcher(FetchLimits(), user_agent=agent, connections=_CONNECTIONS, host_headers=headers) as fetcher:
         asks = Paced(fetcher, spec.politeness.delay_s)
         if not spec.robots.obey:
             yield Looker(spec, asks, NoRobots(), memory)
@@ -110,9 +117,9 @@ async def looker(spec: CrawlSpec) -> AsyncIterator[Looker]:
             yield Looker(spec, asks, robots, memory)
 
 
-async def looked_at(spec: CrawlSpec, url: str) -> tuple[Look, ...]:
+async def looked_at(rules: Rules, url: str) -> tuple[Look, ...]:
     """See :meth:`Looker.look`, with a looker for this one URL."""
-    async with looker(spec) as looking:
+    async with looker(rules) as looking:
         return await looking.look(url)
 
 

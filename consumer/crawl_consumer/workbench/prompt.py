@@ -47,7 +47,7 @@ def hand(rules: Rules) -> Iterator[Hand]:
     """A hand that keeps its connections, and the crawl's delay, from one call to the next."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        looking = runner.run(stack.enter_async_context(looker(rules.spec)))
+        looking = runner.run(stack.enter_async_context(looker(rules)))
         try:
             yield Hand(looking, runner, rules.crawl)
         finally:

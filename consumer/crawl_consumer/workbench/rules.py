@@ -1,6 +1,9 @@
 """Whose rules a tool works by: a crawl's of exchanges.yaml, or those of a crawl that no file describes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
 
 from crawl_producer import opening, topology_file
 from crawl_producer.settings import LoadedTopology, Overrides, overridden
@@ -14,10 +17,11 @@ QUEUE = "trial.pages"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A crawl, and the topology that it is part of."""
+    """A crawl, the topology that it is part of, and the secrets that its ``hosts:`` name."""
 
     crawl: str
     topology: Topology
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
     @property
     def spec(self) -> CrawlSpec:
@@ -33,7 +37,7 @@ def rules_for(loaded: LoadedTopology, crawl: str | None) -> Rules:
     """
     if crawl is None and loaded.chosen_by == topology_file.PACKAGED:
         return Rules(CRAWL, overridden(default_topology(), Overrides()))
-    return Rules(opening.only_crawl(loaded.topology, crawl), loaded.topology)
+    return Rules(opening.only_crawl(loaded.topology, crawl), loaded.topology, loaded.secrets)
 
 
 def default_topology() -> Topology:
