@@ -10,7 +10,9 @@ from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.intake import Intake
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
+from crawl_consumer.response_cache import Cached, CachedGate, ResponseCache
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
+from crawl_consumer.robots_fetch import Asks
 from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
@@ -85,6 +87,7 @@ async def opened_on(
     async with AsyncExitStack() as stack:
         around = Surroundings(broker, servers.redis, consumer.replace("/", "_").replace(":", "-"), settings.rotation)
         sink = await stack.enter_async_context(_sink(settings.outputs, around))
+        cache = ResponseCache(settings.cache) if settings.cache else None
         places, company = asyncio.Semaphore(settings.concurrency), Company()
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
@@ -101,12 +104,17 @@ async def opened_on(
             )
             robots: Robots = NoRobots()
             if spec.robots.obey:
-                asks = InTurn(fetcher, slots, spec.politeness) if spec.politeness.delay_s else fetcher
-                cache = servers.robots(f"{consumer} {name}")
-                robots = await stack.enter_async_context(RobotsGate(asks, cache, spec.robots, token=token_of(spec)))
+                asks: Asks = InTurn(fetcher, slots, spec.politeness) if spec.politeness.delay_s else fetcher
+                asks = Cached(asks, cache) if cache else asks
+                memory = servers.robots(f"{consumer} {name}")
+                robots = await stack.enter_async_context(RobotsGate(asks, memory, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name, fetcher)
-            tools = Tools(broker, fetcher, spider, sink, robots, gate, company)
+            pages: Asks = fetcher
+            if cache:
+                pages = cached = Cached(fetcher, cache)
+                gate = CachedGate(gate, cached)
+            tools = Tools(broker, pages, spider, sink, robots, gate, company)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

@@ -212,3 +212,20 @@ def test_crawl_shell_says_why_there_is_no_page(site, tmp_path):
 def test_crawl_shell_says_what_its_expression_raised(home, tmp_path):
     _, err = ran("shell", home, "-c", "page.nothing", folder=tmp_path, code=1)
     assert "no attribute 'nothing'" in err
+
+
+def test_a_crawl_from_the_cache_asks_nobody_and_waits_for_nobody(site, folder):
+    ran("trial", site.home, "--cache", "cache", "--quiet", "-o", "first.jsonl", folder=folder)
+    asked = len(site.asked)
+    out, _ = ran(
+        "trial", site.home, "--cache", "cache", "--quiet", "-o", "second.jsonl", "--json",
+        folder=folder, CRAWL_DELAY_S="3600",
+    )  # fmt: skip
+    assert json.loads(out)["complete"]
+    assert len(site.asked) == asked
+    first, second = ((folder / name).read_text().splitlines() for name in ("first.jsonl", "second.jsonl"))
+    fetched = [{json.loads(line)["url"]: json.loads(line)["time"] for line in lines} for lines in (first, second)]
+    assert fetched[0] == fetched[1]
+    ran("parse", site.home, "--cache", "cache", folder=folder)
+    ran("shell", site.home, "--cache", "cache", "-c", "page.title", folder=folder)
+    assert len(site.asked) == asked

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crawl_consumer.cli.consumer_options import SpiderOption
+from crawl_consumer.cli.consumer_options import CacheOption, SpiderOption
 from crawl_consumer.cli.workbench_options import CrawlOption, UrlArgument
 from crawl_consumer.page import Page
 from crawl_consumer.spider import Spider, load_spider
@@ -40,6 +40,7 @@ def parse(
     spider: SpiderOption = None,
     file: FileOption = None,
     depth: DepthOption = 0,
+    cache: CacheOption = None,
     crawl: CrawlOption = None,
     topology: TopologyOption = None,
     debug: DebugOption = False,
@@ -55,16 +56,17 @@ def parse(
     async def main() -> None:
         rules = rules_for(loaded, crawl)
         taking_apart = Dissection(load_spider(spider) if spider else Spider(), rules)
-        page, message = await _page(url, file, rules, depth)
+        if file is None:
+            page, message = await _fetched(url, rules, depth, cache)
+        else:
+            page, message = saved_page(file, url, rules.crawl, depth=depth)
         print(json.dumps(await taking_apart.of(page, message), indent=2, ensure_ascii=False))
 
     run(PROGRAM, main, debug=debug)
 
 
-async def _page(url: str, file: Path | None, rules: Rules, depth: int) -> tuple[Page, UrlMessage]:
-    if file is not None:
-        return saved_page(file, url, rules.crawl, depth=depth)
-    looks = await looked_at(rules, url)
+async def _fetched(url: str, rules: Rules, depth: int, cache: Path | None) -> tuple[Page, UrlMessage]:
+    looks = await looked_at(rules, url, cache=cache)
     if looks[-1].outcome != "ok":  # a spider gets no other page
         raise no_page(looks[-1])
     return page_of(looks, rules.crawl, depth=depth)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from crawl_consumer.cli.consumer_options import CacheOption
 from crawl_consumer.cli.workbench_options import LongCrawlOption, UrlArgument
 from crawl_consumer.workbench import prompt
 from crawl_consumer.workbench.rules import rules_for
@@ -32,6 +33,7 @@ def shell(
     url: UrlArgument,
     *,
     expression: ExpressionOption = None,
+    cache: CacheOption = None,
     crawl: LongCrawlOption = None,
     topology: TopologyOption = None,
     debug: DebugOption = False,
@@ -43,7 +45,7 @@ def shell(
     Exit codes: 0 done, 18 there is no page, 1 the expression raised (all: docs/commands.md).
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
-    with reporting(PROGRAM, debug=debug), prompt.hand(rules_for(loaded, crawl)) as hand:
+    with reporting(PROGRAM, debug=debug), prompt.hand(rules_for(loaded, crawl), cache=cache) as hand:
         having = prompt.names(hand.fetch(url), hand)
         if expression is None:
             prompt.interact(having)

@@ -11,7 +11,14 @@ import typer
 from rich.console import Console
 
 from crawl_consumer import progress
-from crawl_consumer.cli.consumer_options import ConcurrencyOption, HostsOption, OutputOption, QuietOption, SpiderOption
+from crawl_consumer.cli.consumer_options import (
+    CacheOption,
+    ConcurrencyOption,
+    HostsOption,
+    OutputOption,
+    QuietOption,
+    SpiderOption,
+)
 from crawl_consumer.cli.workbench_options import CrawlOption
 from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, ConsumerSettings
@@ -60,6 +67,7 @@ def crawl_try(
     concurrency: ConcurrencyOption = DEFAULT_CONCURRENCY,
     crawl: CrawlOption = None,
     hosts: HostsOption = None,
+    cache: CacheOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     topology: TopologyOption = None,
@@ -84,6 +92,7 @@ def crawl_try(
             outputs=outputs,
             until_done=True,
             hosts=read_hosts(hosts) if hosts else {},
+            cache=cache,
             secrets=loaded.secrets,
         )
         made = load_spider(spider) if spider else Spider()

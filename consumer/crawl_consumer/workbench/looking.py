@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from crawl_consumer.errors import NoPage
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
@@ -10,6 +11,7 @@ from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.outcome import Dead, Finish, Retry, forbidden, judge
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
+from crawl_consumer.response_cache import Cached, ResponseCache
 from crawl_consumer.robots import Allowed, NoRobots, Robots, RobotsGate, RobotsVerdict, token_of
 from crawl_consumer.robots_fetch import TOTAL_S, Asks
 from crawl_consumer.workbench.paced import Paced
@@ -99,8 +101,8 @@ class Looker:
 
 
 @asynccontextmanager
-async def looker(rules: Rules) -> AsyncIterator[Looker]:
-    """A looker that keeps the crawl's delay between its own requests to a host.
+async def looker(rules: Rules, *, cache: Path | None = None) -> AsyncIterator[Looker]:
+    """A looker that keeps the crawl's delay between its own requests to a host, and responses in ``cache``.
 
     Raises:
         TopologyInvalid: a secret is not set.
@@ -109,7 +111,8 @@ async def looker(rules: Rules) -> AsyncIterator[Looker]:
     headers = HostHeaders(spec.hosts, rules.secrets) if spec.hosts else None
     memory = MemoryRobots(MemoryRobotsStore(), "looker")
     async with Fetcher(FetchLimits(), user_agent=agent, connections=_CONNECTIONS, host_headers=headers) as fetcher:
-        asks = Paced(fetcher, spec.politeness.delay_s)
+        asks: Asks = Paced(fetcher, spec.politeness.delay_s)
+        asks = Cached(asks, ResponseCache(cache)) if cache else asks
         if not spec.robots.obey:
             yield Looker(spec, asks, NoRobots(), memory)
             return
@@ -117,9 +120,9 @@ async def looker(rules: Rules) -> AsyncIterator[Looker]:
             yield Looker(spec, asks, robots, memory)
 
 
-async def looked_at(rules: Rules, url: str) -> tuple[Look, ...]:
+async def looked_at(rules: Rules, url: str, *, cache: Path | None = None) -> tuple[Look, ...]:
     """See :meth:`Looker.look`, with a looker for this one URL."""
-    async with looker(rules) as looking:
+    async with looker(rules, cache=cache) as looking:
         return await looking.look(url)
 
 

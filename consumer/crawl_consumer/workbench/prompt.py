@@ -4,6 +4,7 @@ import asyncio
 import code
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from crawl_consumer.page import Page
@@ -43,11 +44,11 @@ class Hand:
 
 
 @contextmanager
-def hand(rules: Rules) -> Iterator[Hand]:
+def hand(rules: Rules, *, cache: Path | None = None) -> Iterator[Hand]:
     """A hand that keeps its connections, and the crawl's delay, from one call to the next."""
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        looking = runner.run(stack.enter_async_context(looker(rules)))
+        looking = runner.run(stack.enter_async_context(looker(rules, cache=cache)))
         try:
             yield Hand(looking, runner, rules.crawl)
         finally:
