@@ -1,7 +1,7 @@
 """One GET with limits: a URL in, a response or a failure out. The web's dirt is data and never raises.
 
-Redirects are not followed (their targets are new URLs, through the same door), cookies are not kept, proxies
-and passwords from the environment are not used, certificates are checked.
+Redirects are not followed (their targets are new URLs, through the same door), cookies are not kept unless the crawl
+asks for it, proxies and passwords from the environment are not used, certificates are checked.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from crawl_consumer.addresses import Addresses
+from crawl_consumer.cookies import HostCookies
 from crawl_consumer.decode import ACCEPT_ENCODING, decode
 from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.host_headers import HostHeaders
@@ -73,6 +74,7 @@ class Fetcher:
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
         host_headers: header fields for some hosts; None: every host gets the same.
+        cookies: send back to each host what it has set.
     """
 
     def __init__(
@@ -83,12 +85,14 @@ class Fetcher:
         connections: int,
         hosts: Mapping[str, str] | None = None,
         host_headers: HostHeaders | None = None,
+        cookies: bool = False,
     ) -> None:
         self._limits = limits
         self._connections = connections
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._resolver = HostsResolver(hosts or {})
         self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
+        self._cookies = cookies
         self._middlewares = (_adding(host_headers),) if host_headers is not None else ()
         self._session: aiohttp.ClientSession
 
@@ -103,7 +107,7 @@ class Fetcher:
             ),
             timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.idle_s),
             headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=HostCookies() if self._cookies else aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
             middlewares=self._middlewares,

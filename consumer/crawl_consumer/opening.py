@@ -100,6 +100,7 @@ async def opened_on(
                     connections=settings.concurrency,
                     hosts=settings.hosts,
                     host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
+                    cookies=spec.cookies,
                 )
             )
             robots: Robots = NoRobots()

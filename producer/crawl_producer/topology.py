@@ -201,6 +201,7 @@ class CrawlSpec(Frozen):
     robots: RobotsSpec = RobotsSpec()
     journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
     hosts: Hosts = Field(default_factory=dict)  #: header fields and passwords for some hosts
+    cookies: bool = False  #: each process sends back to a host what that host has set
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 

@@ -110,7 +110,9 @@ async def looker(rules: Rules, *, cache: Path | None = None) -> AsyncIterator[Lo
     spec, agent = rules.spec, user_agent(rules.spec.user_agent)
     headers = HostHeaders(spec.hosts, rules.secrets) if spec.hosts else None
     memory = MemoryRobots(MemoryRobotsStore(), "looker")
-    async with Fetcher(FetchLimits(), user_agent=agent, connections=_CONNECTIONS, host_headers=headers) as fetcher:
+    async with Fetcher(
+        FetchLimits(), user_agent=agent, connections=_CONNECTIONS, host_headers=headers, cookies=spec.cookies
+    ) as fetcher:
         asks: Asks = Paced(fetcher, spec.politeness.delay_s)
         asks = Cached(asks, ResponseCache(cache)) if cache else asks
         if not spec.robots.obey:
