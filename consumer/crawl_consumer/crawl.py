@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
-from crawl_consumer.fetch import Fetcher, Response
+from crawl_consumer.fetch import Response
 from crawl_consumer.harvest import Harvest
 from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, quarantined, spider_raised
 from crawl_consumer.page import Page
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
+from crawl_consumer.robots_fetch import Asks
 from crawl_consumer.settling import Settler, acknowledge
 from crawl_consumer.sink import Record, Sink
 from crawl_consumer.spider import Spider, run
@@ -51,7 +52,7 @@ class Tools:
     """What a story needs besides the crawl's own rules."""
 
     broker: Broker
-    fetcher: Fetcher
+    fetcher: Asks
     spider: Spider
     sinks: Mapping[str, Sink]  #: by the work queues that the pages' URLs come from
     robots: Robots = field(default_factory=NoRobots)

@@ -1,7 +1,7 @@
 """One GET with limits: a URL in, a response or a failure out. The web's dirt is data and never raises.
 
-Redirects are not followed (their targets are new URLs, through the same door), cookies are not kept, proxies
-and passwords from the environment are not used, certificates are checked.
+Redirects are not followed (their targets are new URLs, through the same door), cookies are not kept unless the crawl
+asks for it, proxies and passwords from the environment are not used, certificates are checked.
 """
 
 import asyncio
@@ -16,8 +16,10 @@ import aiohttp
 from yarl import URL
 
 from crawl_consumer.addresses import Addresses
+from crawl_consumer.cookies import HostCookies
 from crawl_consumer.decode import ACCEPT_ENCODING, decode
 from crawl_consumer.fields import cleaned, is_parsable, media_type
+from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 from crawl_producer.user_agent import user_agent
@@ -58,16 +60,27 @@ class Fetcher:
         user_agent: see :func:`crawl_producer.user_agent.user_agent`.
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
+        host_headers: header fields for some hosts; None: every host gets the same.
+        cookies: send back to each host what it has set.
     """
 
     def __init__(
-        self, limits: FetchLimits, *, user_agent: str, connections: int, hosts: Mapping[str, str] | None = None
+        self,
+        limits: FetchLimits,
+        *,
+        user_agent: str,
+        connections: int,
+        hosts: Mapping[str, str] | None = None,
+        host_headers: HostHeaders | None = None,
+        cookies: bool = False,
     ) -> None:
         self._limits = limits
         self._connections = connections
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._resolver = HostsResolver(hosts or {})
         self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
+        self._cookies = cookies
+        self._middlewares = (_adding(host_headers),) if host_headers is not None else ()
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -81,9 +94,10 @@ class Fetcher:
             ),
             timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.idle_s),
             headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=HostCookies() if self._cookies else aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            middlewares=self._middlewares,
         )
         return self
 
@@ -164,6 +178,17 @@ class Fetcher:
         if first_bytes is None and len(body) > limit:
             return len(wire), None
         return len(wire), body[:wanted]
+
+
+def _adding(host_headers: HostHeaders) -> aiohttp.ClientMiddlewareType:
+    """A step of aiohttp's that crawls without such fields do not have."""
+
+    async def add(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        url = request.url
+        request.headers.update(host_headers.of(url.scheme, url.raw_host or "", url.port or 0))
+        return await send(request)
+
+    return add
 
 
 def _target(url: str) -> URL:

@@ -1,14 +1,18 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from crawl_consumer.crawl import Crawl, Tools
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
+from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.intake import Intake
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
+from crawl_consumer.response_cache import Cached, CachedGate, ResponseCache
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
+from crawl_consumer.robots_fetch import Asks
 from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sinks.by_queue import open_sinks
@@ -16,53 +20,101 @@ from crawl_consumer.sinks.choosing import Surroundings
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.suspects import Company
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName, RedisRobots, RedisSlots, Slots
+from crawl_dedup import BatchedRedis, Ledger, LedgerName, RedisRobots, RedisSlots, RobotsCache, Slots
 from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
+from crawl_producer.broker import Broker
 from crawl_producer.routing import Router
 from crawl_producer.topology import PolitenessSpec, Topology
 
 PROGRAM = "crawl-consumer"
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What consumers share: RabbitMQ and Redis, or what stands for them in one process.
+
+    Attributes:
+        consumer: our name there, which no other consumer has.
+        broker: where deliveries come from.
+        slots: the slots of hosts.
+        ledger: opens a crawl's and group's memory.
+        robots: the shared memory of robots.txt files, under a name of its own.
+        redis: where outputs may write lists; None: there is no Redis.
+    """
+
+    consumer: str
+    broker: Broker
+    slots: Slots
+    ledger: Callable[[LedgerName], AbstractAsyncContextManager[Ledger]]
+    robots: Callable[[str], RobotsCache]
+    redis: BatchedRedis | None = None
+
+
 @asynccontextmanager
 async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterator[Worker]:
-    """A worker that is ready to run.
+    """A worker on RabbitMQ and Redis that is ready to run.
 
     Raises:
         CrawlError: something that is needed cannot be had; nothing was taken from a queue.
     """
     consumer = opening.identity(PROGRAM)
     spider = load_spider(settings.spider) if settings.spider else Spider()
+    async with (
+        opening.redis(topology, PROGRAM) as redis,
+        AmqpBroker(topology.connection, name=PROGRAM) as broker,
+    ):
+
+        @asynccontextmanager
+        async def ledger(name: LedgerName) -> AsyncIterator[Ledger]:
+            async with opening.ledgers(redis, topology, name.crawl, [name.group], consumer=consumer) as (only,):
+                yield only
+
+        robots = lambda asking: RedisRobots(redis, consumer=asking)  # noqa: E731
+        servers = Servers(consumer, broker, RedisSlots(redis), ledger, robots, redis)
+        async with opened_on(servers, settings, topology, spider) as worker:
+            yield worker
+
+
+@asynccontextmanager
+async def opened_on(
+    servers: Servers, settings: ConsumerSettings, topology: Topology, spider: Spider
+) -> AsyncIterator[Worker]:
+    """A worker on these servers; raises as :func:`opened` does."""
+    broker, slots, consumer = servers.broker, servers.slots, servers.consumer
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
-        broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
-        around = Surroundings(broker, redis, consumer.replace("/", "_").replace(":", "-"))
+        around = Surroundings(broker, servers.redis, consumer.replace("/", "_").replace(":", "-"))
         sinks = await open_sinks(settings, topology, around, stack)
-        slots, places, company = RedisSlots(redis), asyncio.Semaphore(settings.concurrency), Company()
+        cache = ResponseCache(settings.cache) if settings.cache else None
+        places, company = asyncio.Semaphore(settings.concurrency), Company()
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
             spec = topology.crawls[name.crawl]
-            (ledger,) = await stack.enter_async_context(
-                opening.ledgers(redis, topology, name.crawl, [name.group], consumer=consumer)
-            )
+            ledger = await stack.enter_async_context(servers.ledger(name))
             fetcher = await stack.enter_async_context(
                 Fetcher(
                     FetchLimits(),
                     user_agent=user_agent(spec.user_agent),
                     connections=settings.concurrency,
                     hosts=settings.hosts,
+                    host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
+                    cookies=spec.cookies,
                 )
             )
             robots: Robots = NoRobots()
             if spec.robots.obey:
-                asks = InTurn(fetcher, slots, spec.politeness) if spec.politeness.delay_s else fetcher
-                cache = RedisRobots(redis, consumer=f"{consumer} {name}")
-                robots = await stack.enter_async_context(RobotsGate(asks, cache, spec.robots, token=token_of(spec)))
+                asks: Asks = InTurn(fetcher, slots, spec.politeness) if spec.politeness.delay_s else fetcher
+                asks = Cached(asks, cache) if cache else asks
+                memory = servers.robots(f"{consumer} {name}")
+                robots = await stack.enter_async_context(RobotsGate(asks, memory, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name, fetcher)
-            tools = Tools(broker, fetcher, spider, sinks, robots, gate, company)
+            pages: Asks = fetcher
+            if cache:
+                pages = cached = Cached(fetcher, cache)
+                gate = CachedGate(gate, cached)
+            tools = Tools(broker, pages, spider, sinks, robots, gate, company)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

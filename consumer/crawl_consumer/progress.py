@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from rich.console import Console
 from rich.live import Live
@@ -54,6 +55,17 @@ async def show(
         while True:
             live.update(await _text(lines, read), refresh=True)
             await asyncio.sleep(REDRAW_S)
+
+
+@asynccontextmanager
+async def shown(read: Callable[[], Awaitable[Books]], *, console: Console) -> AsyncIterator[None]:
+    """While inside, :func:`show` the books."""
+    showing = asyncio.create_task(show(read, console=console))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
 
 
 async def _text(lines: ProgressLine, read: Callable[[], Awaitable[Books]]) -> str:

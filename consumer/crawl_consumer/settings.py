@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
 
 from crawl_producer.rotation import Rotation
 
@@ -24,6 +27,8 @@ class ConsumerSettings:
         until_done: stop when every crawl served here is complete.
         shutdown_s: seconds that work in flight may take after the first signal.
         hosts: addresses of names that DNS is not asked for.
+        cache: the folder of responses that need not be fetched (:mod:`crawl_consumer.response_cache`); None: none.
+        secrets: by the variables that the crawls' ``hosts:`` name.
     """
 
     queues: tuple[str, ...]
@@ -34,3 +39,5 @@ class ConsumerSettings:
     until_done: bool = False
     shutdown_s: float = DEFAULT_SHUTDOWN_S
     hosts: Mapping[str, str] = field(default_factory=dict)
+    cache: Path | None = None
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)

@@ -54,11 +54,12 @@ class ExitCode(IntEnum):
     SOME_REJECTED = 10  #: finished, but some URLs were rejected or unroutable
     TOPOLOGY_DIFFERS = 11  #: RabbitMQ lacks something or holds it with other arguments
     OUTPUT_NOT_WRITABLE = 12
-    SPIDER = 13  #: the spider cannot be loaded
+    SPIDER = 13  #: the spider cannot be loaded, or raised on the page that was looked at
     TIMED_OUT = 14  #: the crawl was not complete in the time that was given
     NOT_SEEDED = 15  #: nothing was ever admitted to the crawl
     WARNINGS = 16  #: crawl-doctor has warnings, and no errors
     ERRORS = 17  #: crawl-doctor has errors
+    NO_PAGE = 18  #: a URL that was looked at gives no page
     INTERRUPTED = 130  #: 128 + SIGINT, as shells count
     PIPE_CLOSED = 141  #: 128 + SIGPIPE: whoever read the output has gone
 

@@ -1,6 +1,8 @@
 """Settings, built once at the edge: flags over environment over exchanges.yaml."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -48,11 +50,19 @@ class Overrides(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class LoadedTopology:
-    """A valid topology, the environment's overrides included, and where it came from."""
+    """A valid topology, the environment's overrides included, and where it came from.
+
+    Attributes:
+        topology: exchanges.yaml.
+        path: the file.
+        chosen_by: the rule by which it was chosen.
+        secrets: what is set of the variables that ``hosts:`` name.
+    """
 
     topology: Topology
     path: Path
     chosen_by: str
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 def load(option: Path | None = None, overrides: Overrides | None = None) -> LoadedTopology:
@@ -67,7 +77,16 @@ def load(option: Path | None = None, overrides: Overrides | None = None) -> Load
     """
     given = Overrides() if overrides is None else overrides
     found = topology_file.find(option, given.topology)
-    topology = topology_file.load(found)
+    topology = overridden(topology_file.load(found), given)
+    return LoadedTopology(topology, found.path, found.chosen_by, _secrets(topology))
+
+
+def overridden(topology: Topology, given: Overrides) -> Topology:
+    """``topology`` with what the environment says instead.
+
+    Raises:
+        TopologyInvalid: a variable is wrong; the message names it.
+    """
     update = {
         "connection": _overridden(topology.connection, _CONNECTION, given),
         "redis": _overridden(topology.redis, _REDIS, given),
@@ -76,7 +95,12 @@ def load(option: Path | None = None, overrides: Overrides | None = None) -> Load
             for name, crawl in topology.crawls.items()
         },
     }
-    return LoadedTopology(topology.model_copy(update=update), found.path, found.chosen_by)
+    return topology.model_copy(update=update)
+
+
+def _secrets(topology: Topology) -> Mapping[str, SecretStr]:
+    named = {name for crawl in topology.crawls.values() for host in crawl.hosts.values() for name in host.variables()}
+    return {name: SecretStr(os.environ[name]) for name in named if os.environ.get(name)}
 
 
 def _overridden(base: _M, variables: dict[str, str], overrides: Overrides) -> _M:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from crawl_producer.topology_hosts import Hosts
 from crawl_producer.topology_items import ItemsSpec
 from crawl_producer.topology_values import (
     Argument,
@@ -212,6 +213,8 @@ class CrawlSpec(Frozen):
     journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
     outputs: tuple[Output, ...] = ()  #: where items go, in the words of ``crawl-consumer --output``
     rotate: Rotate | None = None  #: when outputs begin a new file, in the words of ``--rotate``; None: never
+    hosts: Hosts = Field(default_factory=dict)  #: header fields and passwords for some hosts
+    cookies: bool = False  #: each process sends back to a host what that host has set
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 MAX_FILE_BYTES = 1 << 20
 #: The name that is looked for in the current directory and in the package.
 FILE_NAME = "exchanges.yaml"
+#: The rule by which the package's own file is chosen: nobody has written one for this folder.
+PACKAGED = "packaged default"
 
 _REMEDY = "mend the file; `crawl-topology check` reads it again without touching RabbitMQ"
 
@@ -49,8 +51,8 @@ def find(option: Path | None = None, variable: Path | None = None) -> Found:
     # An editable install has no copy in the package: there the file stands at the repository's root.
     places = (
         Found(Path(FILE_NAME), "current directory"),
-        Found(package / FILE_NAME, "packaged default"),
-        Found(package.parents[1] / FILE_NAME, "packaged default"),
+        Found(package / FILE_NAME, PACKAGED),
+        Found(package.parents[1] / FILE_NAME, PACKAGED),
     )
     for place in places:
         if place.path.is_file():

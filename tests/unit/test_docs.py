@@ -8,12 +8,12 @@ import pytest
 import typer
 import yaml
 
-from crawl_consumer.cli import consumer
+from crawl_consumer.cli import consumer, fetch, new, parse, shell, trial
 from crawl_producer.cli import dead, doctor, forget, items, seed, status, topology
 from crawl_producer.command import ExitCode
 from crawl_producer.seeds import Seed
 from crawl_producer.sources.written import read as read_written
-from crawl_producer.topology import RobotsSpec, Topology
+from crawl_producer.topology import CrawlSpec, RobotsSpec, Topology
 from crawl_producer.topology_file import parse_topology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,11 @@ COMMANDS = {
     "crawl-forget": forget.app,
     "crawl-items": items.app,
     "crawl-consumer": consumer.app,
+    "crawl-try": trial.app,
+    "crawl-fetch": fetch.app,
+    "crawl-parse": parse.app,
+    "crawl-shell": shell.app,
+    "crawl-new": new.app,
 }
 
 
@@ -62,6 +67,17 @@ def test_every_exit_code_is_documented():
     assert {
         int(code) for code in re.findall(r"\d+", " ".join(re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE)))
     } == {int(code) for code in ExitCode}
+
+
+def test_every_command_is_held_to_its_documents():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(COMMANDS) == set(scripts)
+
+
+def test_the_documented_hosts_are_valid():
+    text = section((ROOT / "docs" / "commands.md").read_text(), "crawl-consumer")
+    crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["intranet"]
+    assert set(CrawlSpec.model_validate(crawl).hosts) == set(crawl["hosts"])
 
 
 def test_the_changelog_tells_of_this_version():

@@ -36,7 +36,7 @@ from crawl_producer.errors import PublishRefused
 from crawl_producer.rotation import Rotation, read_rotation
 from sink_worlds import article
 
-AROUND = Surroundings(broker=None, redis=None, writer="w")
+AROUND = Surroundings(broker=object(), redis=object(), writer="w")
 
 
 @pytest.mark.parametrize(

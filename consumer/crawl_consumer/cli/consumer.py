@@ -13,6 +13,7 @@ from rich.console import Console
 
 from crawl_consumer import progress
 from crawl_consumer.cli.consumer_options import (
+    CacheOption,
     ConcurrencyOption,
     HostsOption,
     OutputOption,
@@ -71,6 +72,7 @@ def consume(
     until_done: UntilDoneOption = False,
     shutdown: ShutdownOption = DEFAULT_SHUTDOWN_S,
     hosts: HostsOption = None,
+    cache: CacheOption = None,
     quiet: QuietOption = False,
     supervised: SupervisedOption = False,
     as_json: JsonOption = False,
@@ -97,6 +99,8 @@ def consume(
             until_done=until_done,
             shutdown_s=shutdown,
             hosts=read_hosts(hosts) if hosts else {},
+            cache=cache,
+            secrets=loaded.secrets,
         )
         printed = any("-" in outputs_of(name, settings, loaded.topology) for name in settings.queues)
         if processes > 1 and printed:

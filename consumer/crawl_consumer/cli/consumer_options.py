@@ -51,5 +51,13 @@ HostsOption = Annotated[
         show_default=False,
     ),
 ]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="For development: keep responses here, and read them back instead of asking again.",
+        show_default=False,
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)]
 SupervisedOption = Annotated[bool, typer.Option("--supervised", hidden=True)]

@@ -24,12 +24,12 @@ class Surroundings:
 
     Attributes:
         broker: for items that are published.
-        redis: for items in a list.
+        redis: for items in a list; None: there is none, and no exchange that anybody reads either.
         writer: this process, in the names of its files.
     """
 
     broker: Broker
-    redis: BatchedRedis
+    redis: BatchedRedis | None
     writer: str
 
 
@@ -48,7 +48,7 @@ def sink_for(output: str, around: Surroundings, rotation: Rotation) -> Sink:
     ====================================  ===============================================================
 
     Raises:
-        OutputInvalid: what it needs is not installed, or it names nothing.
+        OutputInvalid: what it needs is not installed, or not there, or it names nothing.
     """
     scheme, colon, rest = output.partition(":")
     name = output.lower()
@@ -57,10 +57,7 @@ def sink_for(output: str, around: Surroundings, rotation: Rotation) -> Sink:
     if colon and scheme in {"exchange", "redis"}:
         if not rest:
             raise OutputInvalid(f"{output!r} names no {scheme}", remedy=f"write {scheme}:<name>")
-        exchange, _, key = rest.partition("/")
-        if scheme == "exchange":
-            return ExchangeSink(around.broker, exchange, key)
-        return RedisListSink(around.redis, rest, writer=around.writer)
+        return _on_servers(scheme, rest, around)
     if name.endswith(_ARCHIVES):
         return _warc(output, around, rotation)
     if name.endswith(_IN_SERIES):
@@ -68,6 +65,15 @@ def sink_for(output: str, around: Surroundings, rotation: Rotation) -> Sink:
     if output == "-" or name.endswith(".jsonl"):
         return JsonLinesSink(output)
     return JsonLinesSink(Path(output) / f"{around.writer}.jsonl")
+
+
+def _on_servers(scheme: str, name: str, around: Surroundings) -> Sink:
+    if around.redis is None:
+        raise OutputInvalid(f"there is no {scheme} without servers", remedy="name a file, a folder, - or a database")
+    exchange, _, key = name.partition("/")
+    if scheme == "exchange":
+        return ExchangeSink(around.broker, exchange, key)
+    return RedisListSink(around.redis, name, writer=around.writer)
 
 
 def _sql(url: str) -> Sink:

@@ -1,0 +1,77 @@
+"""crawl-parse: what a spider makes of one page."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crawl_consumer.cli.consumer_options import CacheOption, SpiderOption
+from crawl_consumer.cli.workbench_options import CrawlOption, UrlArgument
+from crawl_consumer.page import Page
+from crawl_consumer.spider import Spider, load_spider
+from crawl_consumer.workbench.dissection import Dissection, saved_page
+from crawl_consumer.workbench.looking import looked_at, no_page, page_of
+from crawl_consumer.workbench.rules import Rules, rules_for
+from crawl_producer.command import DebugOption, TopologyOption, examples, load_or_exit, run
+from crawl_producer.message import UrlMessage
+
+PROGRAM = "crawl-parse"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--file", "-f", metavar="PATH", help="A saved page; URL is where it is from.", show_default=False),
+]
+DepthOption = Annotated[int, typer.Option(min=0, help="Count the page as so many links away from its seed.")]
+
+
+@app.command(
+    epilog=examples(
+        "crawl-parse https://docs.python.org/3/ --spider my_spiders:Titles",
+        "crawl-parse https://example.org/ --crawl news | jq '.links[] | select(.in_scope)'",
+        "crawl-parse https://example.org/a --file saved/a.html --spider my_spiders:Titles | jq .items",
+    )
+)
+def parse(
+    url: UrlArgument,
+    *,
+    spider: SpiderOption = None,
+    file: FileOption = None,
+    depth: DepthOption = 0,
+    cache: CacheOption = None,
+    crawl: CrawlOption = None,
+    topology: TopologyOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show what a spider makes of one page, as JSON: its items, and where each link would be sent, or why not.
+
+    The page counts as a seed, so links are in scope on its own host, unless the crawl's rules say otherwise.
+
+    Exit codes: 0 done, 13 the spider cannot be loaded or raised, 18 there is no page (all: docs/commands.md).
+    """
+    loaded = load_or_exit(PROGRAM, topology, debug=debug)
+
+    async def main() -> None:
+        rules = rules_for(loaded, crawl)
+        taking_apart = Dissection(load_spider(spider) if spider else Spider(), rules)
+        if file is None:
+            page, message = await _fetched(url, rules, depth, cache)
+        else:
+            page, message = saved_page(file, url, rules.crawl, depth=depth)
+        print(json.dumps(await taking_apart.of(page, message), indent=2, ensure_ascii=False))
+
+    run(PROGRAM, main, debug=debug)
+
+
+async def _fetched(url: str, rules: Rules, depth: int, cache: Path | None) -> tuple[Page, UrlMessage]:
+    looks = await looked_at(rules, url, cache=cache)
+    if looks[-1].outcome != "ok":  # a spider gets no other page
+        raise no_page(looks[-1])
+    return page_of(looks, rules.crawl, depth=depth)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name=PROGRAM)
