@@ -17,13 +17,13 @@ from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, quarantined, spider_raised
+from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, no_method, quarantined, spider_raised
 from crawl_consumer.page import Page
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
 from crawl_consumer.settling import Settler, acknowledge
 from crawl_consumer.sink import Record, Sink
-from crawl_consumer.spider import Spider, run
+from crawl_consumer.spider import Spider, lack, run
 from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
 from crawl_consumer.tally import HostsInWindow, Tally
 from crawl_consumer.turn import Turn
@@ -32,8 +32,10 @@ from crawl_dedup import Verdict as Begin
 from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Delivery
-from crawl_producer.errors import MessageInvalid
+from crawl_producer.errand import Errand
+from crawl_producer.errors import MessageInvalid, RouteInvalid
 from crawl_producer.message import UrlMessage
+from crawl_producer.own_routes import AnyRoute, OwnRoutes
 from crawl_producer.scope import Scope
 from crawl_producer.topology import CrawlSpec
 
@@ -57,6 +59,7 @@ class Tools:
     gate: Gate = field(default_factory=OpenGate)
     company: Company = field(default_factory=Company)
     tally: Tally = field(default_factory=Tally)
+    own_routes: OwnRoutes = field(default_factory=AnyRoute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,9 @@ class Crawl:
             case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
                 log.error("%s is given up: %d consumers died over it", message.url, begun.trials + 1)
                 await self._settler.settle(delivery, message, Work(url, ""), quarantined(begun.trials))
+            case _ if lacking := lack(self._tools.spider, message.to):
+                log.error("%s: %s", message.url, lacking)
+                await self._settler.settle(delivery, message, Work(url, ""), no_method(lacking))
             case _:
                 await self._fetch_if_allowed(delivery, message, url, begun.trials)
 
@@ -199,7 +205,7 @@ class Crawl:
             case Finish("ok"):
                 try:
                     gathered = await self._parse(message, response)
-                except (SpiderRaised, ItemInvalid) as error:
+                except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
                     log.warning("%s", error)
                     verdict = spider_raised(str(error))
             case Finish("redirect"):
@@ -217,7 +223,10 @@ class Crawl:
         url = self.ledger.fingerprint(message.url)
         for number, item in enumerate(kept.items):
             self._tools.sink.write(Record(url, number, item.fields, item.model))
-        gathered = harvest.links(message, kept.follows, self._scope, now_ms=_now_ms(), known=self.admission.known)
+        self._tools.own_routes.check(kept.errands.values())
+        gathered = harvest.links(
+            message, kept.follows, self._scope, now_ms=_now_ms(), known=self.admission.known, errands=kept.errands
+        )
         gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
         if left_out := len(parsed.items) - len(kept.items):
             gathered.counts["items:noindex"] = left_out
@@ -228,6 +237,10 @@ class Crawl:
             target = join(message.url, response.location or "")
         except UrlInvalid as error:
             return Harvest(counts=Counter({f"filtered:{error}": 1}))
+        try:
+            self._tools.own_routes.check([Errand(route=message.route)])
+        except RouteInvalid:  # exchanges.yaml has changed since: then where the crawl's routes say
+            message = message.model_copy(update={"route": None})
         return harvest.redirect(message, target, self._scope, now_ms=_now_ms())
 
     @asynccontextmanager

@@ -1,14 +1,18 @@
 """Harvest: what a fetched page gives to the crawl, as messages for its links in scope and counts of the rest."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from crawl_dedup import host
+from crawl_producer.errand import Errand
 from crawl_producer.known import Known
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope
-from crawl_producer.siblings import Family, Link, Sibling
+from crawl_producer.siblings import Family, Link, Sibling, link
+
+_NONE: Mapping[str, Errand] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,15 @@ class Harvest:
     relies_on: str = ""
 
 
-def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
+def links(
+    parent: UrlMessage,
+    urls: Iterable[str],
+    scope: Scope,
+    *,
+    now_ms: int,
+    known: Known,
+    errands: Mapping[str, Errand] = _NONE,
+) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
 
     Args:
@@ -32,6 +44,7 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int,
         scope: the crawl's rules.
         now_ms: Unix time, milliseconds.
         known: URLs that are safe without going through the door again.
+        errands: what goes with some of the URLs.
     """
     counts: Counter[str] = Counter()
     # A message that somebody else published may name no root: then it is its own.
@@ -51,11 +64,29 @@ def links(parent: UrlMessage, urls: Iterable[str], scope: Scope, *, now_ms: int,
     if not kept:
         return Harvest((), counts, relies_on)
     family = Family.of(crawl=parent.crawl, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms)
+    if errands:
+        return Harvest(_sent(kept, family, errands, counts), counts, relies_on)
     return Harvest(tuple([Sibling(url, family) for url in kept]), counts, relies_on)
 
 
+def _sent(urls: Sequence[str], plain: Family, errands: Mapping[str, Errand], counts: Counter[str]) -> tuple[Link, ...]:
+    """Siblings of one family for each errand; URLs that are too long beside theirs are counted."""
+    families: dict[Errand | None, Family] = {None: plain}
+    found = []
+    for url in urls:
+        errand = errands.get(url)
+        if (family := families.get(errand)) is None:
+            assert errand is not None
+            family = families[errand] = plain.on(errand.fields())
+        if errand is None or family.has_room_for(url):
+            found.append(link(url, family))
+        else:
+            counts["filtered:too_long"] += 1
+    return tuple(found)
+
+
 def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> Harvest:
-    """The message for a redirect's target: a new URL through the same door, at the same depth.
+    """The message for a redirect's target: a new URL through the same door, at the same depth, on the same errand.
 
     A seed may move to another host (``example.org`` to ``www.example.org``); its crawl moves with it, so the
     target's host becomes the root.
@@ -73,5 +104,8 @@ def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> H
         redirects=redirects,
         first_seen_ms=now_ms,
         expires_ms=parent.expires_ms,
+        **parent.errand,
     )
+    if parent.errand and message.room_bytes < 0:
+        return Harvest(counts=Counter({"filtered:too_long": 1}))
     return Harvest((message,))

@@ -21,6 +21,7 @@ from crawl_dedup import LedgerName, RedisRobots, RedisSlots, Slots
 from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
+from crawl_producer.own_routes import Reach
 from crawl_producer.routing import Router
 from crawl_producer.topology import PolitenessSpec, Topology
 
@@ -63,7 +64,8 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 robots = await stack.enter_async_context(RobotsGate(asks, cache, spec.robots, token=token_of(spec)))
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name, fetcher)
-            tools = Tools(broker, fetcher, spider, sink, robots, gate, company)
+            routes = Reach(topology, name.crawl)
+            tools = Tools(broker, fetcher, spider, sink, robots, gate, company, own_routes=routes)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

@@ -20,6 +20,8 @@ timeout, DNS, connection, TLS,  ``failed_<kind>`` at last                  retri
 protocol, broken compression
 body above the limit            ``too_large``                              done
 the spider raised               ``failed_spider``                          dead letter at once
+the spider lacks the method     ``failed_no_method``                       dead letter, not fetched
+that the link named
 a defect of CrawlMQ             ``failed_defect`` at last                  retried, then dead letter
 consumers died over it          ``quarantined``                            dead letter
 its time was over before that   ``expired``                                done, not fetched
@@ -137,6 +139,11 @@ def pushback_ms(result: Response | FetchFailure) -> int | None:
 def spider_raised(detail: str) -> Dead:
     """A spider's own error: trying the same page again would raise it again."""
     return Dead("failed_spider", f"spider raised: {detail}")
+
+
+def no_method(detail: str) -> Dead:
+    """There is nobody to parse the page: it is not even fetched."""
+    return Dead("failed_no_method", f"no method: {detail}")
 
 
 def defect(detail: str, *, attempt: int, retry: RetrySpec) -> Verdict:

@@ -1,0 +1,97 @@
+"""The spider: a class of the user's that takes pages apart."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import ClassVar
+
+from crawl_consumer.follow import Follow
+from crawl_consumer.page import Page
+from crawl_consumer.spiders.items import Item, Yields
+
+#: The method of pages whose link named none.
+DEFAULT_METHOD = "parse"
+
+
+class Spider:
+    """Takes pages apart. Subclasses override :meth:`parse`; one instance serves all pages of a process.
+
+    Further methods of one page are parsed for links that name them: ``page.follow(link, to="article")``. Names that
+    begin with an underscore are the spider's own.
+    """
+
+    #: Names the spider in logs.
+    name: ClassVar[str] = "pages"
+
+    def parse(self, page: Page) -> Yields:
+        """Yield items to keep and follows to crawl; it may be a generator, an async one, or return a list.
+
+        Unless overridden it yields one record about the page and follows all its links. It is not called for
+        redirects and errors.
+        """
+        return _record_and_links(page)
+
+    def record(self, page: Page) -> Yields:
+        """Yield one record about the page, and follow nothing: ``page.follow(link, to="record")``."""
+        return (record_of(page),)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is kept of a page unless a spider says otherwise; the class names the table in databases.
+
+    Attributes:
+        url: canonical.
+        status: the HTTP status.
+        content_type: the media type.
+        title: white space collapsed.
+        depth: links away from its seed.
+        parent: the page that it was found on.
+        time: of the fetch, ISO 8601 in UTC.
+        bytes: of its body.
+        links: distinct ones.
+    """
+
+    url: str
+    status: int
+    content_type: str
+    title: str | None
+    depth: int
+    parent: str | None
+    time: str
+    bytes: int
+    links: int
+
+
+def record_of(page: Page) -> Pages:
+    """The default record of a page."""
+    return Pages(
+        page.url,
+        page.status,
+        page.content_type,
+        page.title,
+        page.depth,
+        page.parent,
+        datetime.fromtimestamp(page.fetched_at, UTC).isoformat(timespec="milliseconds"),
+        page.size_bytes,
+        len(page.links()),
+    )
+
+
+@cache
+def methods(spider: type[Spider]) -> frozenset[str]:
+    """The names of the methods that a link may name: what the spider adds to this class, ``parse`` and ``record``.
+
+    Messages are no more trusted than pages, so a hook or a private method is none of them.
+    """
+    added = [name for name in dir(spider) if not name.startswith("_") and not hasattr(Spider, name)]
+    called = [name for name in added if inspect.isroutine(getattr(spider, name))]
+    return frozenset([*called, DEFAULT_METHOD, "record"])
+
+
+def _record_and_links(page: Page) -> Iterator[Item | Follow]:
+    yield record_of(page)
+    for url in page.links():
+        yield Follow(url)

@@ -1,0 +1,115 @@
+"""One page through a spider: its items and follows are collected, and its errors are told with their place."""
+
+import inspect
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crawl_consumer.errors import SpiderRaised
+from crawl_consumer.follow import Follow
+from crawl_consumer.page import Page
+from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, methods
+from crawl_consumer.spiders.items import Made, made
+from crawl_dedup.errors import UrlInvalid
+from crawl_producer.errand import Errand
+
+_MAX_ERROR_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a spider made of a page.
+
+    Attributes:
+        items: in the order in which they were yielded.
+        follows: distinct canonical URLs, in the order in which they were yielded.
+        rejected: references that are no URL to crawl, counted by reason.
+        errands: what goes with some of the follows; if a URL was yielded several times, the first errand.
+    """
+
+    items: tuple[Made, ...] = ()
+    follows: tuple[str, ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=Counter)
+    errands: Mapping[str, Errand] = field(default_factory=dict)
+
+
+class _Taking:
+    """Sorts what a spider yields for one page."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._items: list[Made] = []
+        self._follows: dict[str, None] = {}
+        self._errands: dict[str, Errand] = {}
+
+    def take(self, thing: object) -> None:
+        """Raises TypeError: it is nothing that may be yielded."""
+        if isinstance(thing, Follow):
+            self._follow(thing)
+        else:
+            self._items.append(made(thing))
+
+    def _follow(self, follow: Follow) -> None:
+        if not follow.url:  # an <a> without href
+            self._page.rejected["no_href"] += 1
+            return
+        try:
+            url = self._page.resolve(follow.url)
+        except UrlInvalid:  # the page counted it
+            return
+        self._follows[url] = None
+        if follow.errand is not None:
+            self._errands.setdefault(url, follow.errand)
+
+    def taken(self) -> Parsed:
+        """All of it."""
+        return Parsed(tuple(self._items), tuple(self._follows), self._page.rejected, self._errands)
+
+
+async def run(spider: Spider, page: Page) -> Parsed:
+    """Let the method of ``spider`` that ``page`` is for parse it to the end.
+
+    Raises:
+        SpiderRaised: it has no such method, its code did, or it yielded something that is neither an item nor a follow.
+    """
+    name = page.to or DEFAULT_METHOD
+    if lacking := lack(spider, name):
+        raise SpiderRaised(f"{lacking} (on {page.url})")
+    taking = _Taking(page)
+    try:
+        result: Any = getattr(spider, name)(page)
+        if inspect.isawaitable(result):
+            result = await result
+        if isinstance(result, AsyncIterable):
+            async for thing in result:
+                taking.take(thing)
+        elif result is not None:
+            for thing in result:
+                taking.take(thing)
+    except Exception as error:
+        raise SpiderRaised(_in_one_line(spider, name, page, error)) from error
+    return taking.taken()
+
+
+def lack(spider: Spider, name: str | None) -> str:
+    """Says that ``spider`` lacks the method that a link names; empty when it has it."""
+    kind: type = type(spider)
+    if name is None or name in methods(kind):
+        return ""
+    return f"spider {kind.__qualname__} has no method {name!r}, which the link to the page names"
+
+
+def _in_one_line(spider: Spider, method: str, page: Page, error: Exception) -> str:
+    text = f"{type(spider).__qualname__}.{method} at {_place(spider, method, error)}: {type(error).__name__}: {error}"
+    return f"{' '.join(text.split())[:_MAX_ERROR_CHARS]} (on {page.url})"
+
+
+def _place(spider: Spider, method: str, error: Exception) -> str:
+    """The innermost line of the spider's own file that the error passed through, else where its method begins."""
+    code = inspect.unwrap(getattr(type(spider), method)).__code__
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename == code.co_filename:
+            return f"{frame.filename}:{frame.lineno}"
+    return f"{code.co_filename}:{code.co_firstlineno}"
