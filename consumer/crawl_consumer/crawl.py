@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -35,6 +35,7 @@ from crawl_producer.broker import Broker, Delivery
 from crawl_producer.errand import Errand
 from crawl_producer.errors import MessageInvalid, RouteInvalid
 from crawl_producer.message import UrlMessage
+from crawl_producer.names import work_queue
 from crawl_producer.own_routes import AnyRoute, OwnRoutes
 from crawl_producer.scope import Scope
 from crawl_producer.topology import CrawlSpec
@@ -60,6 +61,7 @@ class Tools:
     company: Company = field(default_factory=Company)
     tally: Tally = field(default_factory=Tally)
     own_routes: OwnRoutes = field(default_factory=AnyRoute)
+    spiders: Mapping[str, Spider] = field(default_factory=dict)  #: of work queues that have their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Crawl:
             case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
                 log.error("%s is given up: %d consumers died over it", message.url, begun.trials + 1)
                 await self._settler.settle(delivery, message, Work(url, ""), quarantined(begun.trials))
-            case _ if lacking := lack(self._tools.spider, message.to):
+            case _ if lacking := lack(self._spider(delivery), message.to):
                 log.error("%s: %s", message.url, lacking)
                 await self._settler.settle(delivery, message, Work(url, ""), no_method(lacking))
             case _:
@@ -166,7 +168,7 @@ class Crawl:
                 later = message.model_copy(update={"at_address": turn.at_address})
                 await self._settler.defer(delivery, later, turn.park_ms, release=url)
                 return
-            told = await self._fetch(message, turn)
+            told = await self._fetch(message, turn, self._spider(delivery))
             work = Work(url, "", told.gathered.links, told.gathered.counts, told.gathered.relies_on)
             await self._settler.settle(delivery, message, work, told.verdict, told.status)
 
@@ -179,7 +181,10 @@ class Crawl:
             return self._defect(message, error)
         return may if isinstance(may, Allowed) else forbidden(may)
 
-    async def _fetch(self, message: UrlMessage, turn: Turn) -> _Told:
+    def _spider(self, delivery: Delivery) -> Spider:
+        return self._tools.spiders.get(work_queue(delivery.queue), self._tools.spider)
+
+    async def _fetch(self, message: UrlMessage, turn: Turn, spider: Spider) -> _Told:
         try:
             result = await self._tools.fetcher.fetch(message.url)
             reached("fetched")
@@ -187,7 +192,9 @@ class Crawl:
             self.tally.fetched += 1
             jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
             verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=jitter)
-            return await self._harvest(message, result, verdict) if isinstance(result, Response) else _Told(verdict)
+            if not isinstance(result, Response):
+                return _Told(verdict)
+            return await self._harvest(message, result, verdict, spider)
         except CrawlError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours on one page must not end the crawl of all others
@@ -197,14 +204,14 @@ class Crawl:
         log.error("defect while working on %s", message.url, exc_info=error)
         return defect(repr(error), attempt=message.attempt, retry=self._retry)
 
-    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict) -> _Told:
+    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict, spider: Spider) -> _Told:
         self.tally.bytes += response.size_bytes
         archived = self._tools.sink.archive(response)
         gathered = Harvest()
         match verdict:
             case Finish("ok"):
                 try:
-                    gathered = await self._parse(message, response)
+                    gathered = await self._parse(message, response, spider)
                 except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
                     log.warning("%s", error)
                     verdict = spider_raised(str(error))
@@ -215,10 +222,10 @@ class Crawl:
             reached("items.kept")
         return _Told(verdict, gathered, response.status)
 
-    async def _parse(self, message: UrlMessage, response: Response) -> Harvest:
+    async def _parse(self, message: UrlMessage, response: Response, spider: Spider) -> Harvest:
         """Items to the sink, links as messages."""
         page = Page(response, message)
-        parsed = await run(self._tools.spider, page)
+        parsed = await run(spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
         url = self.ledger.fingerprint(message.url)
         for number, item in enumerate(kept.items):

@@ -14,7 +14,8 @@ from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink, Sink
 from crawl_consumer.sinks.choosing import Surroundings, sink_for
 from crawl_consumer.sinks.several import SeveralSinks
-from crawl_consumer.spider import Spider, load_spider
+from crawl_consumer.spider import Spider
+from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.suspects import Company
 from crawl_consumer.worker import Worker
 from crawl_dedup import LedgerName, RedisRobots, RedisSlots, Slots
@@ -36,7 +37,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
         CrawlError: something that is needed cannot be had; nothing was taken from a queue.
     """
     consumer = opening.identity(PROGRAM)
-    spider = load_spider(settings.spider) if settings.spider else Spider()
+    spiders = spiders_for(settings.queues, topology, named=settings.spider, file=settings.file)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(opening.redis(topology, PROGRAM))
         broker = await stack.enter_async_context(AmqpBroker(topology.connection, name=PROGRAM))
@@ -65,7 +66,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
             admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
             gate = _gate(spec.politeness, slots, places, name, fetcher)
             routes = Reach(topology, name.crawl)
-            tools = Tools(broker, fetcher, spider, sink, robots, gate, company, own_routes=routes)
+            tools = Tools(broker, fetcher, Spider(), sink, robots, gate, company, own_routes=routes, spiders=spiders)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from crawl_consumer.sinks.series import Rotation
 
@@ -18,7 +19,9 @@ class ConsumerSettings:
     Attributes:
         queues: the matched work queues, at least one.
         concurrency: deliveries worked on at once.
-        spider: ``module:Class``, or None for the default spider.
+        spider: the spider of all queues, as :func:`crawl_consumer.spiders.loading.load_spider` finds it; None: those
+            that exchanges.yaml names.
+        file: where exchanges.yaml is, for errors that are found later.
         outputs: where items go; see :func:`crawl_consumer.sinks.choosing.sink_for`.
         rotation: when outputs begin a new file.
         until_done: stop when every crawl served here is complete.
@@ -29,6 +32,7 @@ class ConsumerSettings:
     queues: tuple[str, ...]
     concurrency: int = DEFAULT_CONCURRENCY
     spider: str | None = None
+    file: Path | None = None
     outputs: tuple[str, ...] = ()
     rotation: Rotation = field(default_factory=Rotation)
     until_done: bool = False

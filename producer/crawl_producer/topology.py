@@ -4,7 +4,7 @@ The words are RabbitMQ's own where it has one. Units are in the names. Every mod
 typing error is found when the file is read, not when URLs are missing.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -95,6 +95,18 @@ class ExchangeSpec(Frozen):
     bindings: tuple[BindingSpec, ...] = ()  #: exchange-to-exchange
 
 
+class SpiderSpec(Frozen):
+    """Which spider parses pages, and how it is set; ``module:Class`` alone will do."""
+
+    class_name: Annotated[str, Field(alias="class", min_length=1)]  #: module:Class, or a name that a package brings
+    settings: dict[str, Any] = Field(default_factory=dict)  #: for its Settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_its_name(cls, value: object) -> object:
+        return {"class": value} if isinstance(value, str) else value
+
+
 class QueueSpec(Frozen):
     """A durable work queue and, derived from it, its ``.due`` companion and its ``dead.`` letters."""
 
@@ -106,6 +118,7 @@ class QueueSpec(Frozen):
     #: ready messages; when full, publishers are refused, old URLs never dropped
     max_length: int | None = Field(default=None, ge=1)
     max_priority: int | None = Field(default=None, ge=1, le=10)  #: classic queues only
+    spider: SpiderSpec | None = None  #: for the pages of this queue; None: the crawl's
 
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:
@@ -200,6 +213,7 @@ class CrawlSpec(Frozen):
     robots: RobotsSpec = RobotsSpec()
     journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
+    spider: SpiderSpec | None = None  #: None: one record a page, and all its links
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 
 

@@ -83,6 +83,7 @@ def consume(
             queues=matching_queues(queue, tuple(loaded.topology.queues)),
             concurrency=concurrency,
             spider=spider,
+            file=loaded.path,
             outputs=tuple(output),
             rotation=read_rotation(rotate) if rotate else Rotation(),
             until_done=until_done,

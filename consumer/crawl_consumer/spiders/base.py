@@ -4,8 +4,10 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from typing import ClassVar
+from functools import cache, cached_property
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
 
 from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
@@ -22,8 +24,16 @@ class Spider:
     begin with an underscore are the spider's own.
     """
 
-    #: Names the spider in logs.
+    #: Names the spider in logs, and what is remembered of it.
     name: ClassVar[str] = "pages"
+
+    class Settings(BaseModel):
+        """What can be set in exchanges.yaml; a spider's own has fields: ``class Settings(Spider.Settings): ...``."""
+
+        model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: An instance of :class:`Settings`, there before ``__init__`` runs. Annotate it (``settings: Settings``) for types.
+    settings: Any = cached_property(lambda self: type(self).Settings())
 
     def parse(self, page: Page) -> Yields:
         """Yield items to keep and follows to crawl; it may be a generator, an async one, or return a list.
