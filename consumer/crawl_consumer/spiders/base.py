@@ -1,7 +1,7 @@
 """The spider: a class of the user's that takes pages apart."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
 from crawl_consumer.spiders.items import Item, Yields
+from crawl_consumer.spiders.rules import Rule
 
 #: The method of pages whose link named none.
 DEFAULT_METHOD = "parse"
@@ -32,6 +33,10 @@ class Spider:
 
         model_config = ConfigDict(frozen=True, extra="forbid")
 
+    #: Links to follow without code, see :class:`crawl_consumer.spiders.rules.Rule`. With rules :meth:`parse` yields
+    #: nothing unless it is overridden.
+    rules: ClassVar[Sequence[Rule]] = ()
+
     #: An instance of :class:`Settings`, there before ``__init__`` runs. Annotate it (``settings: Settings``) for types.
     settings: Any = cached_property(lambda self: type(self).Settings())
 
@@ -41,7 +46,7 @@ class Spider:
         Unless overridden it yields one record about the page and follows all its links. It is not called for
         redirects and errors.
         """
-        return _record_and_links(page)
+        return () if self.rules else _record_and_links(page)
 
     def record(self, page: Page) -> Yields:
         """Yield one record about the page, and follow nothing: ``page.follow(link, to="record")``."""

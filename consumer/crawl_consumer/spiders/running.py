@@ -10,6 +10,7 @@ from typing import Any
 from crawl_consumer.errors import SpiderRaised
 from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
+from crawl_consumer.spiders import rules
 from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, methods
 from crawl_consumer.spiders.items import Made, made
 from crawl_dedup.errors import UrlInvalid
@@ -88,6 +89,9 @@ async def run(spider: Spider, page: Page) -> Parsed:
         elif result is not None:
             for thing in result:
                 taking.take(thing)
+        if spider.rules and rules.apply_to(spider.rules, page.to):
+            for follow in rules.follows(spider.rules, page):
+                taking.take(follow)
     except Exception as error:
         raise SpiderRaised(_in_one_line(spider, name, page, error)) from error
     return taking.taken()
