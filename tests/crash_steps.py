@@ -12,6 +12,7 @@ STORIES = {
     "replaying": ("seed", "crawl", "REPLAY", "crawl"),
     "dropping": ("seed", "crawl", "DROP"),
     "full queue": ("seed", "CRAWL"),
+    "finishing": ("seed", "FINISH"),
 }
 #: A story, the repeated fetches that each crash explains (see Step), and the crashes.
 _TABLE = (
@@ -33,6 +34,7 @@ _TABLE = (
     ("replaying", 0, 0, "letters.held reopen.reply reopened left reopen.reply:1:drop"),
     ("replaying", 0, 1, "publish.reply replay.confirmed letter.taken publish.reply:1:drop"),
     ("dropping", 0, 0, "give_up.reply given_up letter.taken give_up.reply:1:drop"),
+    ("finishing", 0, 0, "finale.claimed finale.run finale.over"),
     ("full queue", 0, 1, "confirmed.reply partly.confirmed confirmed.reply:1:drop"),
 )
 

@@ -16,14 +16,29 @@ from dataclasses import dataclass, field
 from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.fetch import Fetcher, Response
+from crawl_consumer.finale import Life
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Finish, Verdict, defect, forbidden, judge, no_method, quarantined, spider_raised
+from crawl_consumer.outcome import (
+    Dead,
+    Finish,
+    Retry,
+    Verdict,
+    defect,
+    forbidden,
+    judge,
+    no_method,
+    quarantined,
+    spider_raised,
+)
 from crawl_consumer.page import Page
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
 from crawl_consumer.settling import Settler, acknowledge
 from crawl_consumer.sink import Record, Sink
-from crawl_consumer.spider import Spider, lack, run
+from crawl_consumer.spider import Failure, Spider, lack, run
+from crawl_consumer.spiders import hooks
+from crawl_consumer.spiders.base import has
+from crawl_consumer.spiders.running import called
 from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
 from crawl_consumer.tally import HostsInWindow, Tally
 from crawl_consumer.turn import Turn
@@ -95,6 +110,7 @@ class Crawl:
         self._tools = tools
         self._settler = Settler(ledger, admission, tools.broker, tools.tally)
         self._trials = Trials(ledger, tools.company)
+        self.life = Life(ledger, tools.spiders.values() or [tools.spider])
         self._hosts = HostsInWindow(self.tally)
         self._in_hand: dict[Fingerprint, asyncio.Event] = {}
 
@@ -143,10 +159,10 @@ class Crawl:
                 await self._settler.settle(delivery, message, Work(url, ""), Finish("expired"))
             case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
                 log.error("%s is given up: %d consumers died over it", message.url, begun.trials + 1)
-                await self._settler.settle(delivery, message, Work(url, ""), quarantined(begun.trials))
+                await self._settle(delivery, message, Work(url, ""), quarantined(begun.trials))
             case _ if lacking := lack(self._spider(delivery), message.to):
                 log.error("%s: %s", message.url, lacking)
-                await self._settler.settle(delivery, message, Work(url, ""), no_method(lacking))
+                await self._settle(delivery, message, Work(url, ""), no_method(lacking))
             case _:
                 await self._fetch_if_allowed(delivery, message, url, begun.trials)
 
@@ -170,7 +186,19 @@ class Crawl:
                 return
             told = await self._fetch(message, turn, self._spider(delivery))
             work = Work(url, "", told.gathered.links, told.gathered.counts, told.gathered.relies_on)
-            await self._settler.settle(delivery, message, work, told.verdict, told.status)
+            await self._settle(delivery, message, work, told.verdict, told.status)
+
+    async def _settle(
+        self, delivery: Delivery, message: UrlMessage, work: Work, verdict: Verdict, status: int | None = None
+    ) -> None:
+        """Tell the spider of what goes wrong, then settle."""
+        spider = self._spider(delivery)
+        match verdict:
+            case Retry(reason, delay_s) if has(spider, "on_retry"):
+                await hooks.tell(spider, "on_retry", _failure(message, reason, status), delay_s)
+            case Dead(outcome, reason) if has(spider, "on_failure"):
+                await hooks.tell(spider, "on_failure", _failure(message, reason, status, outcome))
+        await self._settler.settle(delivery, message, work, verdict, status)
 
     async def _ask_robots(self, message: UrlMessage) -> Allowed | Verdict:
         try:
@@ -208,27 +236,29 @@ class Crawl:
         self.tally.bytes += response.size_bytes
         archived = self._tools.sink.archive(response)
         gathered = Harvest()
-        match verdict:
-            case Finish("ok"):
-                try:
-                    gathered = await self._parse(message, response, spider)
-                except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
-                    log.warning("%s", error)
-                    verdict = spider_raised(str(error))
-            case Finish("redirect"):
-                gathered = self._follow_redirect(message, response)
+        page = Page(response, message)
+        try:
+            await called(spider, "on_fetched", page)
+            match verdict:
+                case Finish("ok"):
+                    gathered = await self._parse(message, page, spider)
+                case Finish("redirect"):
+                    gathered = self._follow_redirect(message, response)
+        except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
+            log.warning("%s", error)
+            verdict = spider_raised(str(error))
         if archived or response.status < 300:
             await self._tools.sink.flush()
             reached("items.kept")
         return _Told(verdict, gathered, response.status)
 
-    async def _parse(self, message: UrlMessage, response: Response, spider: Spider) -> Harvest:
+    async def _parse(self, message: UrlMessage, page: Page, spider: Spider) -> Harvest:
         """Items to the sink, links as messages."""
-        page = Page(response, message)
         parsed = await run(spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
         url = self.ledger.fingerprint(message.url)
         for number, item in enumerate(kept.items):
+            await called(spider, "on_item", page, item.thing)
             self._tools.sink.write(Record(url, number, item.fields, item.model))
         self._tools.own_routes.check(kept.errands.values())
         gathered = harvest.links(
@@ -271,6 +301,10 @@ class Crawl:
         finally:
             self.tally.in_flight -= 1
             self._in_hand.pop(url).set()
+
+
+def _failure(message: UrlMessage, reason: str, status: int | None, outcome: str = "") -> Failure:
+    return Failure(message.url, reason, status, message.attempt + 1, message.to, message.meta or {}, outcome)
 
 
 def _now_ms() -> int:

@@ -1,7 +1,7 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from crawl_consumer.crawl import Crawl, Tools
@@ -81,6 +81,10 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
 def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:
     """The ledgers that the queues of these settings belong to, each once."""
     return tuple(dict.fromkeys(_ledger_name(queue, topology) for queue in settings.queues))
+
+
+def _of(name: LedgerName, spiders: Mapping[str, Spider], topology: Topology) -> dict[str, Spider]:
+    return {queue: spider for queue, spider in spiders.items() if _ledger_name(queue, topology) == name}
 
 
 def _ledger_name(queue: str, topology: Topology) -> LedgerName:

@@ -16,9 +16,23 @@ This module is the door; the rooms are in :mod:`crawl_consumer.spiders`.
 """
 
 from crawl_consumer.spiders.base import Pages, Spider
+from crawl_consumer.spiders.hooks import Failure, Finished
 from crawl_consumer.spiders.items import Item, Made, Yields
 from crawl_consumer.spiders.loading import load_spider
 from crawl_consumer.spiders.rules import Rule
 from crawl_consumer.spiders.running import Parsed, lack, run
 
-__all__ = ["Item", "Made", "Pages", "Parsed", "Rule", "Spider", "Yields", "lack", "load_spider", "run"]
+__all__ = [
+    "Failure",
+    "Finished",
+    "Item",
+    "Made",
+    "Pages",
+    "Parsed",
+    "Rule",
+    "Spider",
+    "Yields",
+    "lack",
+    "load_spider",
+    "run",
+]

@@ -32,6 +32,10 @@ CrashPoint = Literal[
     "successor.confirmed",  # the broker has the parked, retried or undecodable copy
     "released",  # and the lease is dropped
     "acknowledged",  # the client was told to acknowledge
+    # the end of the crawl
+    "finale.claimed",  # on_finish is this process' to run; it has not begun
+    "finale.run",  # it has run; the ledger does not know
+    "finale.over",  # the ledger knows
     # sweeping, replaying and dropping
     "orphans.leased",  # outboxes of the dead are in hand
     "letters.held",  # dead letters are in hand; nothing is changed

@@ -42,6 +42,7 @@ class Books:
     alive_until_s: dict[str, float] = field(default_factory=dict)
     reopened: dict[Fingerprint, tuple[str, float]] = field(default_factory=dict)  #: by which letter, until when
     suspects: dict[Fingerprint, tuple[int, float]] = field(default_factory=dict)  #: trials so far, until when
+    finales: dict[str, tuple[str, int]] = field(default_factory=dict)  #: who has claimed it, told at so many admitted
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
     born: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -15,6 +15,7 @@ the whole ledger on one node, where one function may change all of it
 ``alive:<consumer>``      string     exists while the consumer lives
 ``again:<fingerprint>``   string     the dead letter that this URL was last reopened for
 ``suspect:<fingerprint>`` string     how often it was tried alone since a consumer died with it in hand
+``finale:<name>``         hash       who has claimed what follows the crawl's end, and at how many URLs it was done
 ========================  =========  =====================================================================
 
 What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings

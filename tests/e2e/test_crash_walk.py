@@ -28,6 +28,17 @@ LANES = 3
 LATER_S = 20
 #: Room in a queue that is to be full: less than the home page has links. A quorum queue would take some more.
 NARROW = 4
+#: A spider that writes down each time that it is told of the end.
+TELLING = """
+from crawl_consumer.spider import Spider
+
+class Telling(Spider):
+    name = "telling"
+
+    def on_finish(self, finished):
+        with open(f"{finished.crawl}.finished", "a") as file:
+            print(finished.admitted, file=file)
+"""
 
 
 def test_no_place_is_left_out():
@@ -86,6 +97,7 @@ class _Walks:
         for zygote in zygotes:
             self._zygotes.put(zygote)
         (folder / "exchanges.yaml").write_text(json.dumps(self._topology()))
+        (folder / "telling.py").write_text(TELLING)
 
     def held(self):
         """The messages of every queue that has some."""
@@ -124,12 +136,13 @@ class _Walk:
         self._log = walks.folder / f"{crawl}.log"
         self._log.touch()
         queue = f"{crawl}.pages"
+        consumer = (
+            *("crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet"), "--output", f"{crawl}/",
+        )  # fmt: skip
         self._commands = {
             "seed": ("crawl-seed", "--crawl", crawl, walks.site.home(crawl)),
-            "crawl": (
-                "crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet",
-                "--output", crawl + "/",
-            ),
+            "crawl": consumer,
+            "finish": (*consumer, "--spider", "telling:Telling"),
             "replay": ("crawl-dead", "replay", "--yes", "--json", "--queue", queue),
             "drop": ("crawl-dead", "drop", "--yes", "--json", "--queue", queue),
         }  # fmt: skip
@@ -185,6 +198,8 @@ class _Walk:
         assert kinds["discovered"] == books.admitted + kinds["duplicate"] + kinds["filtered"]
         self._check_fetches()
         self._check_records()
+        if self._step.story == "finishing":
+            self._check_finishes()
 
     def _check_fetches(self):
         fetched, plan = self._site.fetched[self._crawl], Counter(PLAN)
@@ -196,6 +211,10 @@ class _Walk:
         assert least <= again.total() <= most, again
         if self._step.point != "amqp.written":
             assert again.total() - again[BROKEN] <= least, again
+
+    def _check_finishes(self):
+        told = (self._folder / f"{self._crawl}.finished").read_text().split()
+        assert told == [str(len(PLAN))] * (2 if self._step.point == "finale.run" else 1)
 
     def _check_records(self):
         files = (self._folder / self._crawl).glob("*.jsonl")

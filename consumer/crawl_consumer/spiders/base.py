@@ -1,7 +1,7 @@
 """The spider: a class of the user's that takes pages apart."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
+from crawl_consumer.spiders.hooks import Failure, Finished, overridden
 from crawl_consumer.spiders.items import Item, Yields
 from crawl_consumer.spiders.rules import Rule
 
@@ -47,6 +48,33 @@ class Spider:
         redirects and errors.
         """
         return () if self.rules else _record_and_links(page)
+
+    # Hooks: each may be a plain or an async method. Those that are not overridden are not called.
+
+    def on_start(self) -> Awaitable[None] | None:
+        """Called once in each process, before its first page. If it raises, the process ends (exit code 13)."""
+
+    def on_fetched(self, page: Page) -> Awaitable[None] | None:
+        """Called for every answer, whatever its status, before it is parsed. If it raises, that is a dead letter."""
+
+    def on_item(self, page: Page, item: Any) -> Awaitable[None] | None:
+        """Called for every item that is about to be kept, as it was yielded. If it raises, the page is a dead letter.
+
+        After a crash a page is fetched again, and its items come again.
+        """
+
+    def on_retry(self, failure: Failure, delay_s: float) -> Awaitable[None] | None:
+        """Called when a URL is about to be tried again, ``delay_s`` seconds later. If it raises, that is logged."""
+
+    def on_failure(self, failure: Failure) -> Awaitable[None] | None:
+        """Called when a URL is about to become a dead letter; after a crash, again. If it raises, that is logged."""
+
+    def on_finish(self, finished: Finished) -> Awaitable[None] | None:
+        """Called when the crawl is complete, by one of all processes that serve a spider of this name.
+
+        At least once: if that process dies meanwhile, another one, or the next to be started, calls it again. Once more
+        when a crawl that was complete got new URLs and is complete again. If it raises, that is logged, and counts.
+        """
 
     def record(self, page: Page) -> Yields:
         """Yield one record about the page, and follow nothing: ``page.follow(link, to="record")``."""
@@ -110,3 +138,9 @@ def _record_and_links(page: Page) -> Iterator[Item | Follow]:
     yield record_of(page)
     for url in page.links():
         yield Follow(url)
+
+
+def has(spider: Spider, hook: str) -> bool:
+    """Whether the spider has a hook of its own."""
+    kind: type = type(spider)
+    return hook in overridden(kind, Spider)

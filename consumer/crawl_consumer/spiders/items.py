@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
@@ -22,10 +22,17 @@ Yields = Iterable[Item | Follow] | AsyncIterable[Item | Follow] | Awaitable[Iter
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An item: its fields, and the class that it was an instance of (None: a plain mapping)."""
+    """An item.
+
+    Attributes:
+        fields: its values by name.
+        model: the class that it was an instance of; None: a plain mapping.
+        thing: as it was yielded.
+    """
 
     fields: Mapping[str, object]
     model: type | None = None
+    thing: object = field(default=None, compare=False, repr=False)
 
 
 def made(thing: object) -> Made:
@@ -35,11 +42,11 @@ def made(thing: object) -> Made:
         TypeError: it is none.
     """
     if isinstance(thing, Mapping):
-        return Made(thing)
+        return Made(thing, None, thing)
     if isinstance(thing, BaseModel):
-        return Made(thing.model_dump(), type(thing))
+        return Made(thing.model_dump(), type(thing), thing)
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        return Made({f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}, type(thing))
+        return Made({f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}, type(thing), thing)
     raise TypeError(
         f"it yielded {thing!r:.60}; yield page.follow(url), a dict, a pydantic model or a dataclass instance"
     )

@@ -10,8 +10,8 @@ from typing import Any
 from crawl_consumer.errors import SpiderRaised
 from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
-from crawl_consumer.spiders import rules
-from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, methods
+from crawl_consumer.spiders import hooks, rules
+from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, has, methods
 from crawl_consumer.spiders.items import Made, made
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.errand import Errand
@@ -95,6 +95,19 @@ async def run(spider: Spider, page: Page) -> Parsed:
     except Exception as error:
         raise SpiderRaised(_in_one_line(spider, name, page, error)) from error
     return taking.taken()
+
+
+async def called(spider: Spider, hook: str, page: Page, *arguments: object) -> None:
+    """Call a hook that is about a page, if the spider has it.
+
+    Raises:
+        SpiderRaised: it did.
+    """
+    if has(spider, hook):
+        try:
+            await hooks.call(spider, hook, page, *arguments)
+        except Exception as error:
+            raise SpiderRaised(_in_one_line(spider, hook, page, error)) from error
 
 
 def lack(spider: Spider, name: str | None) -> str:
