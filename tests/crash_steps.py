@@ -13,6 +13,7 @@ STORIES = {
     "dropping": ("seed", "crawl", "DROP"),
     "full queue": ("seed", "CRAWL"),
     "finishing": ("seed", "FINISH"),
+    "refusing": ("seed", "REFUSE"),
 }
 #: A story, the repeated fetches that each crash explains (see Step), and the crashes.
 _TABLE = (
@@ -35,6 +36,7 @@ _TABLE = (
     ("replaying", 0, 1, "publish.reply replay.confirmed letter.taken publish.reply:1:drop"),
     ("dropping", 0, 0, "give_up.reply given_up letter.taken give_up.reply:1:drop"),
     ("finishing", 0, 0, "finale.claimed finale.run finale.over"),
+    ("refusing", 1, 0, "items.buried"),
     ("full queue", 0, 1, "confirmed.reply partly.confirmed confirmed.reply:1:drop"),
 )
 
@@ -69,6 +71,8 @@ class Step:
         """How many dead letters of the broken page may be left; one confirmed just before the crash is doubled."""
         if self.story == "dropping":
             return {0}
+        if self.story == "refusing":  # of an invalid item as well, and its page was fetched twice
+            return {3}
         return {1, 2} if self.point in {"buried", "amqp.written"} else {1}
 
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
@@ -185,6 +185,8 @@ class Crawl:
                 await self._settler.defer(delivery, later, turn.park_ms, release=url)
                 return
             told = await self._fetch(message, turn, self._spider(delivery))
+            if told.gathered.invalid:
+                await self._settler.bury_items(delivery, message, url, told.gathered.invalid, told.status)
             work = Work(url, "", told.gathered.links, told.gathered.counts, told.gathered.relies_on)
             await self._settle(delivery, message, work, told.verdict, told.status)
 
@@ -257,9 +259,9 @@ class Crawl:
         parsed = await run(spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
         url = self.ledger.fingerprint(message.url)
-        for number, item in enumerate(kept.items):
+        for item in kept.items:
             await called(spider, "on_item", page, item.thing)
-            self._tools.sink.write(Record(url, number, item.fields, item.model))
+            self._tools.sink.write(Record(url, item.number, item.fields, item.model))
         self._tools.own_routes.check(kept.errands.values())
         gathered = harvest.links(
             message, kept.follows, self._scope, now_ms=_now_ms(), known=self.admission.known, errands=kept.errands
@@ -267,6 +269,9 @@ class Crawl:
         gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
         if left_out := len(parsed.items) - len(kept.items):
             gathered.counts["items:noindex"] = left_out
+        if kept.invalid:
+            gathered.counts["items:invalid"] = len(kept.invalid)
+            gathered = replace(gathered, invalid=kept.invalid)
         return gathered
 
     def _follow_redirect(self, message: UrlMessage, response: Response) -> Harvest:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from crawl_consumer.spiders.items import Invalid
 from crawl_dedup import host
 from crawl_producer.errand import Errand
 from crawl_producer.known import Known
@@ -25,6 +26,7 @@ class Harvest:
     links: tuple[Link, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
     relies_on: str = ""
+    invalid: tuple[Invalid, ...] = ()  #: items that their models refused, for the dead letters
 
 
 def links(

@@ -20,6 +20,7 @@ from crawl_consumer.charset import detect
 from crawl_consumer.follow import Follow
 from crawl_consumer.links import Patterns
 from crawl_consumer.response import Response
+from crawl_consumer.spiders.items import Draft
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
@@ -218,6 +219,17 @@ class Page:
         except UrlInvalid as error:
             self.rejected[str(error)] += 1
             raise
+
+    def item(self, model: type, /, **fields: object) -> Draft:
+        """An item of this class, to be yielded: it is validated then, and a refused one is a dead letter of its own.
+
+        To make it at once, ``yield Article(title=...)``, is fine as well, but where that raises, the whole page fails.
+
+        Args:
+            model: a pydantic model, or a dataclass, whose values are checked against its annotations.
+            fields: the values.
+        """
+        return Draft(model, fields)
 
     def follow(
         self,

@@ -17,14 +17,16 @@ This module is the door; the rooms are in :mod:`crawl_consumer.spiders`.
 
 from crawl_consumer.spiders.base import Pages, Spider
 from crawl_consumer.spiders.hooks import Failure, Finished
-from crawl_consumer.spiders.items import Item, Made, Yields
+from crawl_consumer.spiders.items import Draft, Invalid, Item, Made, Yields
 from crawl_consumer.spiders.loading import load_spider
 from crawl_consumer.spiders.rules import Rule
 from crawl_consumer.spiders.running import Parsed, lack, run
 
 __all__ = [
+    "Draft",
     "Failure",
     "Finished",
+    "Invalid",
     "Item",
     "Made",
     "Pages",

@@ -22,6 +22,7 @@ CrashPoint = Literal[
     "begun",  # the ledger has answered begin
     "fetched",  # the page was fetched, and not read
     "items.kept",  # its items are on disk
+    "items.buried",  # those that are invalid are dead letters
     "admitting",  # its links (or a batch of seeds) stand at the door; nothing is committed
     "committed",  # they are admitted and in the outbox; nothing is published
     "partly.confirmed",  # some cannot be published now; the ledger has forgotten what the broker has

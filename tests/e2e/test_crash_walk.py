@@ -28,9 +28,20 @@ LANES = 3
 LATER_S = 20
 #: Room in a queue that is to be full: less than the home page has links. A quorum queue would take some more.
 NARROW = 4
-#: A spider that writes down each time that it is told of the end.
-TELLING = """
+#: A spider that writes down each time that it is told of the end, and one that makes an item which is invalid.
+SPIDERS = """
+from pydantic import BaseModel
+
 from crawl_consumer.spider import Spider
+
+class Strict(BaseModel):
+    n: int
+
+class Refusing(Spider):
+    def parse(self, page):
+        if page.url.endswith("/1"):
+            yield page.item(Strict, n="x")
+        yield from super().parse(page)
 
 class Telling(Spider):
     name = "telling"
@@ -97,7 +108,7 @@ class _Walks:
         for zygote in zygotes:
             self._zygotes.put(zygote)
         (folder / "exchanges.yaml").write_text(json.dumps(self._topology()))
-        (folder / "telling.py").write_text(TELLING)
+        (folder / "walked.py").write_text(SPIDERS)
 
     def held(self):
         """The messages of every queue that has some."""
@@ -137,12 +148,14 @@ class _Walk:
         self._log.touch()
         queue = f"{crawl}.pages"
         consumer = (
-            *("crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet"), "--output", f"{crawl}/",
+            "crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet",
+            "--output", crawl + "/",
         )  # fmt: skip
         self._commands = {
             "seed": ("crawl-seed", "--crawl", crawl, walks.site.home(crawl)),
             "crawl": consumer,
-            "finish": (*consumer, "--spider", "telling:Telling"),
+            "finish": (*consumer, "--spider", "walked:Telling"),
+            "refuse": (*consumer, "--spider", "walked:Refusing"),
             "replay": ("crawl-dead", "replay", "--yes", "--json", "--queue", queue),
             "drop": ("crawl-dead", "drop", "--yes", "--json", "--queue", queue),
         }  # fmt: skip

@@ -12,7 +12,7 @@ from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
 from crawl_consumer.spiders import hooks, rules
 from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, has, methods
-from crawl_consumer.spiders.items import Made, made
+from crawl_consumer.spiders.items import Invalid, Made, made
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.errand import Errand
 
@@ -28,12 +28,14 @@ class Parsed:
         follows: distinct canonical URLs, in the order in which they were yielded.
         rejected: references that are no URL to crawl, counted by reason.
         errands: what goes with some of the follows; if a URL was yielded several times, the first errand.
+        invalid: items that their models refused.
     """
 
     items: tuple[Made, ...] = ()
     follows: tuple[str, ...] = ()
     rejected: Mapping[str, int] = field(default_factory=Counter)
     errands: Mapping[str, Errand] = field(default_factory=dict)
+    invalid: tuple[Invalid, ...] = ()
 
 
 class _Taking:
@@ -42,6 +44,7 @@ class _Taking:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._items: list[Made] = []
+        self._invalid: list[Invalid] = []
         self._follows: dict[str, None] = {}
         self._errands: dict[str, Errand] = {}
 
@@ -50,7 +53,11 @@ class _Taking:
         if isinstance(thing, Follow):
             self._follow(thing)
         else:
-            self._items.append(made(thing))
+            item = made(thing, len(self._items) + len(self._invalid))
+            if isinstance(item, Made):
+                self._items.append(item)
+            else:
+                self._invalid.append(item)
 
     def _follow(self, follow: Follow) -> None:
         if not follow.url:  # an <a> without href
@@ -66,7 +73,8 @@ class _Taking:
 
     def taken(self) -> Parsed:
         """All of it."""
-        return Parsed(tuple(self._items), tuple(self._follows), self._page.rejected, self._errands)
+        follows, invalid = tuple(self._follows), tuple(self._invalid)
+        return Parsed(tuple(self._items), follows, self._page.rejected, self._errands, invalid)
 
 
 async def run(spider: Spider, page: Page) -> Parsed:
