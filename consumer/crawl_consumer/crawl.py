@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
-from crawl_consumer.fetch import Fetcher, Response
+from crawl_consumer.fetch import Fetcher, FetchFailure, Response
 from crawl_consumer.finale import Life
 from crawl_consumer.harvest import Harvest
 from crawl_consumer.outcome import (
@@ -28,6 +29,7 @@ from crawl_consumer.outcome import (
     judge,
     no_method,
     quarantined,
+    refused,
     spider_raised,
 )
 from crawl_consumer.page import Page
@@ -36,8 +38,9 @@ from crawl_consumer.robots import Allowed, NoRobots, Robots, token_of
 from crawl_consumer.settling import Settler, acknowledge
 from crawl_consumer.sink import Record, Sink
 from crawl_consumer.spider import Failure, Spider, lack, run
-from crawl_consumer.spiders import hooks
+from crawl_consumer.spiders import hooks, middlewares
 from crawl_consumer.spiders.base import has
+from crawl_consumer.spiders.middlewares import Refuse, Request, request_of
 from crawl_consumer.spiders.running import called
 from crawl_consumer.suspects import MOST_TRIALS, Company, Trials
 from crawl_consumer.tally import HostsInWindow, Tally
@@ -86,6 +89,11 @@ class _Told:
     verdict: Verdict
     gathered: Harvest = field(default_factory=Harvest)
     status: int | None = None
+
+    @property
+    def may_have_items(self) -> bool:
+        """Whether a page was parsed, perhaps in part."""
+        return self.status is not None and self.status < 300
 
 
 class Crawl:
@@ -216,30 +224,48 @@ class Crawl:
 
     async def _fetch(self, message: UrlMessage, turn: Turn, spider: Spider) -> _Told:
         try:
-            result = await self._tools.fetcher.fetch(message.url)
+            request = request_of(message)
+            if drop := await middlewares.before(spider.request_middlewares, request):
+                return _Told(Finish("skipped"), Harvest(counts=Counter({f"skipped:{drop.reason}": 1})))
+            result = await self._tools.fetcher.fetch(message.url, **_options(request))
             reached("fetched")
             await turn.heard(result)
             self.tally.fetched += 1
-            jitter = random.random()  # noqa: S311 - spreads retries, guards nothing
-            verdict = judge(result, attempt=message.attempt, retry=self._retry, jitter=jitter)
-            if not isinstance(result, Response):
-                return _Told(verdict)
-            return await self._harvest(message, result, verdict, spider)
+            if isinstance(result, FetchFailure):
+                return _Told(self._judge(result, message))
+            self.tally.bytes += result.size_bytes
+            archived = self._tools.sink.archive(result)
+            told = await self._read(message, result, request, spider)
+            if archived or told.may_have_items:
+                await self._tools.sink.flush()
+                reached("items.kept")
+        except SpiderRaised as error:  # in a middleware, before anything was fetched
+            return _Told(_raised(error))
         except CrawlError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect of ours on one page must not end the crawl of all others
             return _Told(self._defect(message, error))
+        return told
+
+    def _judge(self, result: Response | FetchFailure, message: UrlMessage) -> Verdict:
+        return judge(result, attempt=message.attempt, retry=self._retry, jitter=_jitter())
 
     def _defect(self, message: UrlMessage, error: Exception) -> Verdict:
         log.error("defect while working on %s", message.url, exc_info=error)
         return defect(repr(error), attempt=message.attempt, retry=self._retry)
 
-    async def _harvest(self, message: UrlMessage, response: Response, verdict: Verdict, spider: Spider) -> _Told:
-        self.tally.bytes += response.size_bytes
-        archived = self._tools.sink.archive(response)
-        gathered = Harvest()
-        page = Page(response, message)
+    async def _read(self, message: UrlMessage, came: Response, request: Request, spider: Spider) -> _Told:
+        """What the response means and gives, once the spider's middlewares have seen it."""
+        response, gathered = came, Harvest()
         try:
+            seen = await middlewares.after(spider.response_middlewares, came, request)
+            if isinstance(seen, Refuse):
+                verdict = refused(
+                    seen.reason, again=seen.retry, attempt=message.attempt, retry=self._retry, jitter=_jitter()
+                )
+                return _Told(verdict, gathered, came.status)
+            response, verdict = seen, self._judge(seen, message)
+            page = Page(response, message)
             await called(spider, "on_fetched", page)
             match verdict:
                 case Finish("ok"):
@@ -247,11 +273,7 @@ class Crawl:
                 case Finish("redirect"):
                     gathered = self._follow_redirect(message, response)
         except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
-            log.warning("%s", error)
-            verdict = spider_raised(str(error))
-        if archived or response.status < 300:
-            await self._tools.sink.flush()
-            reached("items.kept")
+            verdict = _raised(error)
         return _Told(verdict, gathered, response.status)
 
     async def _parse(self, message: UrlMessage, page: Page, spider: Spider) -> Harvest:
@@ -310,6 +332,19 @@ class Crawl:
 
 def _failure(message: UrlMessage, reason: str, status: int | None, outcome: str = "") -> Failure:
     return Failure(message.url, reason, status, message.attempt + 1, message.to, message.meta or {}, outcome)
+
+
+def _raised(error: Exception) -> Verdict:
+    log.warning("%s", error)
+    return spider_raised(str(error))
+
+
+def _options(request: Request) -> dict[str, Any]:
+    return {"headers": request.headers} if request.headers else {}
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - spreads retries, guards nothing
 
 
 def _now_ms() -> int:

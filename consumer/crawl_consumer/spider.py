@@ -19,11 +19,13 @@ from crawl_consumer.spiders.base import Pages, Spider
 from crawl_consumer.spiders.hooks import Failure, Finished
 from crawl_consumer.spiders.items import Draft, Invalid, Item, Made, Yields
 from crawl_consumer.spiders.loading import load_spider
+from crawl_consumer.spiders.middlewares import Drop, Refuse, Request
 from crawl_consumer.spiders.rules import Rule
 from crawl_consumer.spiders.running import Parsed, lack, run
 
 __all__ = [
     "Draft",
+    "Drop",
     "Failure",
     "Finished",
     "Invalid",
@@ -31,6 +33,8 @@ __all__ = [
     "Made",
     "Pages",
     "Parsed",
+    "Refuse",
+    "Request",
     "Rule",
     "Spider",
     "Yields",

@@ -13,6 +13,7 @@ from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
 from crawl_consumer.spiders.hooks import Failure, Finished, overridden
 from crawl_consumer.spiders.items import Item, Yields
+from crawl_consumer.spiders.middlewares import RequestMiddleware, ResponseMiddleware
 from crawl_consumer.spiders.rules import Rule
 
 #: The method of pages whose link named none.
@@ -37,6 +38,11 @@ class Spider:
     #: Links to follow without code, see :class:`crawl_consumer.spiders.rules.Rule`. With rules :meth:`parse` yields
     #: nothing unless it is overridden.
     rules: ClassVar[Sequence[Rule]] = ()
+
+    #: Async functions that see each request before it is sent, in this order, when robots.txt and host have agreed.
+    request_middlewares: ClassVar[tuple[RequestMiddleware, ...]] = ()
+    #: Async functions that see each response before it is judged and parsed, in this order.
+    response_middlewares: ClassVar[tuple[ResponseMiddleware, ...]] = ()
 
     #: An instance of :class:`Settings`, there before ``__init__`` runs. Annotate it (``settings: Settings``) for types.
     settings: Any = cached_property(lambda self: type(self).Settings())

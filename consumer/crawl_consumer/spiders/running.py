@@ -1,7 +1,6 @@
 """One page through a spider: its items and follows are collected, and its errors are told with their place."""
 
 import inspect
-import traceback
 from collections import Counter
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +9,11 @@ from typing import Any
 from crawl_consumer.errors import SpiderRaised
 from crawl_consumer.follow import Follow
 from crawl_consumer.page import Page
-from crawl_consumer.spiders import hooks, rules
+from crawl_consumer.spiders import blame, hooks, rules
 from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, has, methods
 from crawl_consumer.spiders.items import Invalid, Made, made
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.errand import Errand
-
-_MAX_ERROR_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +124,5 @@ def lack(spider: Spider, name: str | None) -> str:
 
 
 def _in_one_line(spider: Spider, method: str, page: Page, error: Exception) -> str:
-    text = f"{type(spider).__qualname__}.{method} at {_place(spider, method, error)}: {type(error).__name__}: {error}"
-    return f"{' '.join(text.split())[:_MAX_ERROR_CHARS]} (on {page.url})"
-
-
-def _place(spider: Spider, method: str, error: Exception) -> str:
-    """The innermost line of the spider's own file that the error passed through, else where its method begins."""
-    code = inspect.unwrap(getattr(type(spider), method)).__code__
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename == code.co_filename:
-            return f"{frame.filename}:{frame.lineno}"
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    kind = type(spider)
+    return blame.in_one_line(f"{kind.__qualname__}.{method}", getattr(kind, method), page.url, error)
