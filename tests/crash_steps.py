@@ -35,7 +35,8 @@ _TABLE = (
     ("replaying", 0, 0, "letters.held reopen.reply reopened left reopen.reply:1:drop"),
     ("replaying", 0, 1, "publish.reply replay.confirmed letter.taken publish.reply:1:drop"),
     ("dropping", 0, 0, "give_up.reply given_up letter.taken give_up.reply:1:drop"),
-    ("finishing", 0, 0, "finale.claimed finale.run finale.over"),
+    ("finishing", 0, 0, "claim_finale.reply finale.claimed finale.run finale_over.reply finale.over"),
+    ("finishing", 0, 0, "claim_finale.reply:1:drop finale_over.reply:1:drop"),
     ("refusing", 1, 0, "items.buried"),
     ("full queue", 0, 1, "confirmed.reply partly.confirmed confirmed.reply:1:drop"),
 )

@@ -59,6 +59,8 @@ CrashPoint = Literal[
     "orphans.reply",
     "reopen.reply",
     "give_up.reply",
+    "claim_finale.reply",
+    "finale_over.reply",
     "publish.reply",
     # the bytes of some AMQP frames were given to the system
     "amqp.written",
