@@ -14,6 +14,8 @@ STORIES = {
     "full queue": ("seed", "CRAWL"),
     "taking": ("push", "TAKE", "crawl"),
     "receiving": ("send", "RECEIVE", "crawl"),
+    "finishing": ("seed", "FINISH"),
+    "refusing": ("seed", "REFUSE"),
 }
 #: A story, the repeated fetches that each crash explains (see Step), and the crashes.
 _TABLE = (
@@ -43,6 +45,9 @@ _TABLE = (
         0,
         "committed publish.reply confirmed finished written.admitted written.gone publish.reply:1:drop",
     ),
+    ("finishing", 0, 0, "claim_finale.reply finale.claimed finale.run finale_over.reply finale.over"),
+    ("finishing", 0, 0, "claim_finale.reply:1:drop finale_over.reply:1:drop"),
+    ("refusing", 1, 0, "items.buried"),
     ("full queue", 0, 1, "confirmed.reply partly.confirmed confirmed.reply:1:drop"),
 )
 
@@ -77,6 +82,8 @@ class Step:
         """How many dead letters of the broken page may be left; one confirmed just before the crash is doubled."""
         if self.story == "dropping":
             return {0}
+        if self.story == "refusing":  # of an invalid item as well, and its page was fetched twice
+            return {3}
         return {1, 2} if self.point in {"buried", "amqp.written"} else {1}
 
 

@@ -15,6 +15,7 @@ from crawl_consumer.spider import Spider
 from crawl_consumer.worker import Worker
 from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore, MemoryRobots, MemoryRobotsStore, MemorySlots
 from crawl_producer.admission import Admission
+from crawl_producer.declarations import Binding
 from crawl_producer.derive import declarations
 from crawl_producer.memory_broker import MemoryBroker
 from crawl_producer.plan import apply, plan
@@ -124,6 +125,10 @@ class World:
 
     def client(self):
         return MemoryBroker(self.broker.server)
+
+    def bind(self, key):
+        """Let another routing key come to the queue."""
+        self.broker.server.bind(Binding("x", "q", key))
 
     async def crawl(
         self, consumer="consumer", *, spider=None, concurrency=4, until_done=True, sink=None, key=None, shutdown_s=5

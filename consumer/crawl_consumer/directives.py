@@ -55,7 +55,7 @@ def obey(page: Page, parsed: Parsed, spec: RobotsSpec, token: str) -> Parsed:
     """What may be kept and followed of a page; every link that may not is in ``rejected``, by its reason."""
     said = read(page.headers.get("x-robots-tag", ""), page.metas, token)
     if said.noindex and spec.respect_noindex:
-        parsed = replace(parsed, items=())
+        parsed = replace(parsed, items=(), invalid=())
     if said.nofollow and spec.respect_nofollow:
         return _without(parsed, frozenset(parsed.follows), "nofollow")
     if spec.respect_rel and parsed.follows and page.unendorsed:

@@ -108,13 +108,16 @@ class Fetcher:
         """What requests to ``host`` have in common with those to its neighbours; see :meth:`Addresses.of`."""
         return await self._addresses.of(host)
 
-    async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
+    async def fetch(
+        self, url: str, *, first_bytes: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response | FetchFailure:
         """GET ``url``, which must be canonical: it is sent as it stands (except for a ``?`` with nothing behind).
 
         Args:
             url: what to ask for.
             first_bytes: no more of the body is wanted, but this much of it whatever its media type is; None: all
                 of a body that holds text, and a body above the limit is a failure.
+            headers: fields to send besides ours, or instead of them.
         """
         fetched_at, started = time.time(), time.monotonic()
         try:
@@ -122,7 +125,7 @@ class Fetcher:
         except ValueError as error:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
         try:
-            async with self._session.get(target, allow_redirects=False) as answer:
+            async with self._session.get(target, allow_redirects=False, headers=headers) as answer:
                 return await self._receive(answer, url, fetched_at, started, first_bytes)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
             return FetchFailure(_kind(error), _detail(error), _ms_since(started))

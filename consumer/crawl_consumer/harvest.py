@@ -2,14 +2,19 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from crawl_consumer.spiders.items import Invalid
 from crawl_dedup import host
+from crawl_producer.errand import MAX_META_BYTES, Errand
 from crawl_producer.known import Known
 from crawl_producer.message import MAX_URL_CHARS, UrlMessage
 from crawl_producer.scope import Scope
-from crawl_producer.siblings import Family, Link, Sibling
+from crawl_producer.siblings import Family, Link, Sibling, link
+
+_NONE: Mapping[str, Errand] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +36,18 @@ class Harvest:
     links: tuple[Link, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
     relies_on: str = ""
+    invalid: tuple[Invalid, ...] = ()  #: items that their models refused, for the dead letters
 
 
-def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int, known: Known) -> Harvest:
+def links(
+    parent: UrlMessage,
+    urls: Sequence[str],
+    scope: Scope,
+    *,
+    now_ms: int,
+    known: Known,
+    errands: Mapping[str, Errand] = _NONE,
+) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
 
     A page brings so many links as its crawl's ``max_links_per_page`` and :data:`MAX_OUTBOX_BYTES` allow; known ones
@@ -46,12 +60,14 @@ def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int,
         scope: the crawl's rules.
         now_ms: Unix time, milliseconds.
         known: URLs that are safe without going through the door again.
+        errands: what goes with some of the URLs.
     """
     # A message that somebody else published may name no root: then it is its own.
     depth, root = parent.depth + 1, parent.root or host(parent.url)
     in_scope, refused = scope.sift(urls, depth=depth, root=root)
     counts = Counter({f"filtered:{reason}": n for reason, n in refused.items()})
-    if (room := _room(in_scope, parent, scope)) < len(in_scope):
+    each_bytes = len(parent.url) + _ENVELOPE_BYTES + (MAX_META_BYTES if errands else 0)
+    if (room := _room(in_scope, each_bytes, scope)) < len(in_scope):
         left_out = len(in_scope) - room
         counts["filtered:max_links_per_page"] = left_out
         log.warning("%s has %d links in scope: the last %d are left out", parent.url, len(in_scope), left_out)
@@ -65,13 +81,15 @@ def links(parent: UrlMessage, urls: Sequence[str], scope: Scope, *, now_ms: int,
     if not kept:
         return Harvest((), counts, relies_on)
     family = Family.of(crawl=parent.crawl, depth=depth, root=root, parent=parent.url, first_seen_ms=now_ms)
+    if errands:
+        return Harvest(_sent(kept, family, errands, counts), counts, relies_on)
     return Harvest(tuple([Sibling(url, family) for url in kept]), counts, relies_on)
 
 
-def _room(urls: Sequence[str], parent: UrlMessage, scope: Scope) -> int:
+def _room(urls: Sequence[str], each_bytes: int, scope: Scope) -> int:
     """How many of them, from the first on, the page may bring."""
     room = min(len(urls), scope.max_links_per_page)
-    each_bytes, left_bytes = len(parent.url) + _ENVELOPE_BYTES, MAX_OUTBOX_BYTES
+    left_bytes = MAX_OUTBOX_BYTES
     if room * (MAX_URL_CHARS + each_bytes) <= left_bytes:  # of an ordinary page the lengths need not be looked at
         return room
     for place, url in enumerate(urls[:room], start=1):
@@ -81,8 +99,24 @@ def _room(urls: Sequence[str], parent: UrlMessage, scope: Scope) -> int:
     return room
 
 
+def _sent(urls: Sequence[str], plain: Family, errands: Mapping[str, Errand], counts: Counter[str]) -> tuple[Link, ...]:
+    """Siblings of one family for each errand; URLs that are too long beside theirs are counted."""
+    families: dict[Errand | None, Family] = {None: plain}
+    found = []
+    for url in urls:
+        errand = errands.get(url)
+        if (family := families.get(errand)) is None:
+            assert errand is not None
+            family = families[errand] = plain.on(errand.fields())
+        if errand is None or family.has_room_for(url):
+            found.append(link(url, family))
+        else:
+            counts["filtered:too_long"] += 1
+    return tuple(found)
+
+
 def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> Harvest:
-    """The message for a redirect's target: a new URL through the same door, at the same depth.
+    """The message for a redirect's target: a new URL through the same door, at the same depth, on the same errand.
 
     A seed may move to another host (``example.org`` to ``www.example.org``); its crawl moves with it, so the
     target's host becomes the root.
@@ -100,5 +134,8 @@ def redirect(parent: UrlMessage, target: str, scope: Scope, *, now_ms: int) -> H
         redirects=redirects,
         first_seen_ms=now_ms,
         expires_ms=parent.expires_ms,
+        **parent.errand,
     )
+    if parent.errand and message.room_bytes < 0:
+        return Harvest(counts=Counter({"filtered:too_long": 1}))
     return Harvest((message,))

@@ -2,8 +2,9 @@
 
 import html
 import re
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes
 
 from lxml import etree
@@ -30,6 +31,11 @@ REMEMBERED_FOLDERS = 32
 #: … and how many of each; they take about 400 bytes apiece.
 REMEMBERED = 2048
 
+#: What a spider may say of URLs: regular expressions that are searched (not matched) in them.
+Patterns = str | re.Pattern[str] | Iterable[str | re.Pattern[str]]
+
+#: Elements whose href is a link; a ``link`` element counts only when a spider points at it.
+_LINKING = frozenset({"a", "area", "link"})
 _UNENDORSED = frozenset({"nofollow", "ugc", "sponsored"})
 
 
@@ -77,6 +83,50 @@ def hrefs_of_text(markup: str) -> list[str]:
     found = dict.fromkeys([href.partition("#")[0].strip(_C0_OR_SPACE) for href in hrefs])
     found.pop("", None)
     return list(found)
+
+
+def reference(link: Any) -> str:
+    """What a text, a parsel selector or an lxml element refers to; empty when it is a link without href.
+
+    Raises:
+        TypeError: it is none of these, or an element that is no link.
+    """
+    root = getattr(link, "root", link)  # of a selector: an element, or the text of an attribute
+    if isinstance(root, str):
+        return root
+    element = etree.iselement(root)
+    if element and root.tag in _LINKING:
+        return root.get("href") or ""
+    what = f"<{root.tag}>" if element else f"{link!r:.60}"
+    raise TypeError(f"{what} is no link; take a text, an <a>, <area> or <link>, or an attribute (a::attr(href))")
+
+
+def references_in(region: Any) -> list[str]:
+    """The distinct references in and at what a selector has found: an element, or the text of an attribute."""
+    root = getattr(region, "root", region)
+    if etree.iselement(root):
+        return list(written(root).references)
+    return [text] if isinstance(root, str) and (text := root.strip(_C0_OR_SPACE)) else []
+
+
+def chosen(urls: Iterable[str], allow: Patterns, deny: Patterns) -> list[str]:
+    """The URLs in which some pattern of ``allow`` is found, if there is any, and none of ``deny``.
+
+    Raises:
+        re.error: a pattern is no regular expression.
+    """
+    wanted, unwanted = compiled(allow), compiled(deny)
+    return [
+        url
+        for url in urls
+        if (not wanted or any(p.search(url) for p in wanted)) and not any(p.search(url) for p in unwanted)
+    ]
+
+
+def compiled(patterns: Patterns) -> tuple[re.Pattern[str], ...]:
+    """One or several patterns. Raises re.error."""
+    several = (patterns,) if isinstance(patterns, str | re.Pattern) else patterns
+    return tuple([re.compile(pattern) for pattern in several])
 
 
 def base_url(tree: etree._Element, page_url: str) -> str:

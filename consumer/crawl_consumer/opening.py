@@ -1,7 +1,7 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sinks.by_queue import open_sinks
 from crawl_consumer.sinks.choosing import Surroundings
-from crawl_consumer.spider import Spider, load_spider
+from crawl_consumer.spider import Spider
+from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.suspects import Company
 from crawl_consumer.worker import Worker
 from crawl_dedup import BatchedRedis, Ledger, LedgerName, RedisRobots, RedisSlots, RobotsCache, Slots
@@ -25,6 +26,7 @@ from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
+from crawl_producer.own_routes import Reach
 from crawl_producer.routing import Router
 from crawl_producer.topology import PolitenessSpec, Topology
 
@@ -60,7 +62,7 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
         CrawlError: something that is needed cannot be had; nothing was taken from a queue.
     """
     consumer = opening.identity(PROGRAM)
-    spider = load_spider(settings.spider) if settings.spider else Spider()
+    spiders = spiders_for(settings.queues, topology, named=settings.spider, file=settings.file)
     async with (
         opening.redis(topology, PROGRAM) as redis,
         AmqpBroker(topology.connection, name=PROGRAM) as broker,
@@ -73,13 +75,13 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
 
         robots = lambda asking: RedisRobots(redis, consumer=asking)  # noqa: E731
         servers = Servers(consumer, broker, RedisSlots(redis), ledger, robots, redis)
-        async with opened_on(servers, settings, topology, spider) as worker:
+        async with opened_on(servers, settings, topology, spiders) as worker:
             yield worker
 
 
 @asynccontextmanager
 async def opened_on(
-    servers: Servers, settings: ConsumerSettings, topology: Topology, spider: Spider
+    servers: Servers, settings: ConsumerSettings, topology: Topology, spiders: Mapping[str, Spider]
 ) -> AsyncIterator[Worker]:
     """A worker on these servers; raises as :func:`opened` does."""
     broker, slots, consumer = servers.broker, servers.slots, servers.consumer
@@ -114,7 +116,8 @@ async def opened_on(
             if cache:
                 pages = cached = Cached(fetcher, cache)
                 gate = CachedGate(gate, cached)
-            tools = Tools(broker, pages, spider, sinks, robots, gate, company)
+            routes = Reach(topology, name.crawl)
+            tools = Tools(broker, pages, Spider(), sinks, robots, gate, company, own_routes=routes, spiders=spiders)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))
@@ -129,6 +132,10 @@ async def opened_on(
 def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:
     """The ledgers that the queues of these settings belong to, each once."""
     return tuple(dict.fromkeys(_ledger_name(queue, topology) for queue in settings.queues))
+
+
+def _of(name: LedgerName, spiders: Mapping[str, Spider], topology: Topology) -> dict[str, Spider]:
+    return {queue: spider for queue, spider in spiders.items() if _ledger_name(queue, topology) == name}
 
 
 def _ledger_name(queue: str, topology: Topology) -> LedgerName:

@@ -20,6 +20,11 @@ timeout, DNS, connection, TLS,  ``failed_<kind>`` at last                  retri
 protocol, broken compression
 body above the limit            ``too_large``                              done
 the spider raised               ``failed_spider``                          dead letter at once
+the spider lacks the method     ``failed_no_method``                       dead letter, not fetched
+that the link named
+its middleware drops the URL    ``skipped``                                done, nothing was fetched
+its middleware refuses the      ``failed_refused`` at last                 retried, then dead letter; at
+response                                                                   once if it says so
 a defect of CrawlMQ             ``failed_defect`` at last                  retried, then dead letter
 consumers died over it          ``quarantined``                            dead letter
 its time was over before that   ``expired``                                done, not fetched
@@ -137,6 +142,18 @@ def pushback_ms(result: Response | FetchFailure) -> int | None:
 def spider_raised(detail: str) -> Dead:
     """A spider's own error: trying the same page again would raise it again."""
     return Dead("failed_spider", f"spider raised: {detail}")
+
+
+def refused(reason: str, *, again: bool, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:
+    """A middleware of the spider's does not take the response."""
+    if again:
+        return _again_or_dead("refused", reason, attempt, retry, jitter)
+    return Dead("failed_refused", f"refused: {reason}")
+
+
+def no_method(detail: str) -> Dead:
+    """There is nobody to parse the page: it is not even fetched."""
+    return Dead("failed_no_method", f"no method: {detail}")
 
 
 def defect(detail: str, *, attempt: int, retry: RetrySpec) -> Verdict:

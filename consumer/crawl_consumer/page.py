@@ -7,17 +7,25 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from lxml import etree
 from parsel import Selector, SelectorList
 
 from crawl_consumer import links
 from crawl_consumer.charset import detect
+from crawl_consumer.follow import Follow
+from crawl_consumer.links import Patterns
 from crawl_consumer.response import Response
+from crawl_consumer.spiders.items import Draft
 from crawl_dedup.errors import UrlInvalid
+from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
+
+__all__ = ["MAX_DEPTH", "Follow", "Page"]
 
 #: libxml2 nests at most this deep, even with huge_tree (256 without it), and drops all that follows. Links behind
 #: are then looked for in the markup itself.
@@ -37,12 +45,6 @@ _PARSER = etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True
 _TEXT = etree.XPath("//*[not(self::script or self::style or self::title)]/text()", smart_strings=False)
 
 
-class Follow(NamedTuple):
-    """A spider's wish that this URL be crawled; it may be relative to the page that it is yielded for."""
-
-    url: str
-
-
 class Page:
     """A fetched page.
 
@@ -60,6 +62,8 @@ class Page:
         depth: links away from its seed.
         parent: the page it was found on; None for a seed.
         redirects: redirects since the last link.
+        to: the spider's method that the page is for; None: ``parse``.
+        meta: what the link that led here carried; see :meth:`follow`.
         elapsed_ms: how long the fetch took.
         fetched_at: Unix time of the fetch, seconds.
         rejected: references that are no URL to crawl, counted by reason (``scheme``, ``syntax``, …).
@@ -77,6 +81,8 @@ class Page:
         self.depth = message.depth
         self.parent = message.parent
         self.redirects = message.redirects
+        self.to = message.to
+        self.meta: Mapping[str, Any] = message.meta or {}
         self.rejected: Counter[str] = Counter()
         self._header_charset = response.header_charset
         self._resolved: set[str] = set()
@@ -167,12 +173,40 @@ class Page:
         """
         return json.loads(self.body)
 
-    def links(self) -> list[str]:
-        """The distinct canonical http(s) URLs that the page links to, in document order; see ``rejected``."""
+    def links(
+        self, *, css: str | None = None, xpath: str | None = None, allow: Patterns = (), deny: Patterns = ()
+    ) -> list[str]:
+        """The distinct canonical http(s) URLs that the page links to, in document order; see ``rejected``.
+
+        Args:
+            css: only links in (or at) what this selects, for example ``nav`` or ``a.next``; or attributes.
+            xpath: likewise; of both, all.
+            allow: regular expressions; when given, one must be found in the URL.
+            deny: none of these may be.
+
+        Raises:
+            ValueError: a selector is wrong.
+            re.error: a pattern is.
+        """
+        if css is None and xpath is None:
+            found = self._all_links()
+        else:
+            found = self._links_in([*(self.css(css) if css else ()), *(self.xpath(xpath) if xpath else ())])
+        return links.chosen(found, allow, deny) if allow or deny else found
+
+    def _all_links(self) -> list[str]:
         found = list(self._links)
         self.rejected.update(self._not_resolved)
         self._not_resolved.clear()
         return found
+
+    def _links_in(self, regions: Iterable[Selector]) -> list[str]:
+        references = dict.fromkeys([reference for region in regions for reference in links.references_in(region)])
+        found: dict[str, None] = {}
+        for reference in references:
+            with suppress(UrlInvalid):  # it was counted
+                found[self.resolve(reference)] = None
+        return list(found)
 
     def resolve(self, href: str) -> str:
         """The canonical URL of a reference on this page.
@@ -186,13 +220,45 @@ class Page:
             self.rejected[str(error)] += 1
             raise
 
-    def follow(self, href: str) -> Follow:
-        """The wish to crawl a reference on this page.
+    def item(self, model: type, /, **fields: object) -> Draft:
+        """An item of this class, to be yielded: it is validated then, and a refused one is a dead letter of its own.
+
+        To make it at once, ``yield Article(title=...)``, is fine as well, but where that raises, the whole page fails.
+
+        Args:
+            model: a pydantic model, or a dataclass, whose values are checked against its annotations.
+            fields: the values.
+        """
+        return Draft(model, fields)
+
+    def follow(
+        self,
+        link: object,
+        *,
+        to: str | Callable[..., object] | None = None,
+        route: str | tuple[str, str] | None = None,
+        priority: int | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Follow:
+        """The wish to crawl a link of this page. What is no URL to crawl is counted in ``rejected`` when it is yielded.
+
+        Args:
+            link: a reference, or a selector or element of an ``a``, ``area`` or ``link``, or of an attribute.
+            to: the spider's method (or its name) that parses the page behind it; None: ``parse``.
+            route: publish it with this routing key, or this (exchange, routing key), whatever the crawl's routes say.
+            priority: 1 … 10, for queues with ``max_priority``: higher ones are fetched first. Others ignore it.
+            meta: a small JSON object (1 KiB) that comes with the page, as :attr:`meta`.
 
         Raises:
-            UrlInvalid: see :meth:`resolve`.
+            ValueError: ``to``, ``route``, ``priority`` or ``meta`` is not possible; the message says why.
+            TypeError: ``link`` is none.
         """
-        return Follow(self.resolve(href))
+        href = links.reference(link)
+        name = getattr(to, "__name__", to) if callable(to) else to
+        errand = Errand.of(to=name, route=route, priority=priority, meta=meta)
+        with suppress(UrlInvalid):  # whoever takes it counts it
+            href = self._resolve(href) if href else href
+        return Follow(href, errand)
 
     @cached_property
     def _links(self) -> dict[str, bool]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -96,13 +96,19 @@ class Cached:
         self._cache = cache
         self._at_hand: dict[str, Response] = {}
 
-    async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
-        """See :meth:`crawl_consumer.fetch.Fetcher.fetch`. Raises OutputFailed."""
+    async def fetch(
+        self, url: str, *, first_bytes: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response | FetchFailure:
+        """See :meth:`crawl_consumer.fetch.Fetcher.fetch`; what is in the cache was asked for with any fields.
+
+        Raises:
+            OutputFailed: an answer cannot be kept.
+        """
         if first_bytes is None and (response := self._at_hand.pop(url, None)) is not None:
             return response
         if (response := self._cache.read(url, first_bytes)) is not None:
             return response
-        result = await self._asks.fetch(url, first_bytes=first_bytes)
+        result = await self._asks.fetch(url, first_bytes=first_bytes, headers=headers)
         if isinstance(result, Response):
             self._cache.keep(result, first_bytes)
         return result

@@ -1,6 +1,7 @@
 """Asking one origin for its robots.txt: redirects, limits and failures by RFC 9309, section 2.3.1."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +21,9 @@ TOTAL_S = 30.0
 class Asks(Protocol):
     """What is needed of the fetcher."""
 
-    async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
+    async def fetch(
+        self, url: str, *, first_bytes: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response | FetchFailure:
         """See :meth:`crawl_consumer.fetch.Fetcher.fetch`."""
 
 

@@ -1,6 +1,7 @@
 """Asking for robots.txt politely: a host gives one of its slots for it, as for any page."""
 
 import asyncio
+from collections.abc import Mapping
 
 from crawl_consumer.outcome import pushback_ms
 from crawl_consumer.response import FetchFailure, Response
@@ -27,12 +28,14 @@ class InTurn:
         self._slots = slots
         self._pace = Pace(round(spec.delay_s * 1000), spec.latency_factor, spec.max_in_flight_per_host)
 
-    async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
+    async def fetch(
+        self, url: str, *, first_bytes: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response | FetchFailure:
         """See :meth:`crawl_consumer.fetch.Fetcher.fetch`. Raises LedgerUnavailable, LedgerRefused."""
         name, ticket = host(url), Ticket(f"robots {url}")
         try:
             going = await self._wait(name, ticket)
-            result = await self._fetcher.fetch(url, first_bytes=first_bytes)
+            result = await self._fetcher.fetch(url, first_bytes=first_bytes, headers=headers)
         except BaseException:
             await asyncio.shield(self._slots.give_back(name, ticket))
             raise

@@ -21,7 +21,9 @@ class ConsumerSettings:
     Attributes:
         queues: the matched work queues, at least one.
         concurrency: deliveries worked on at once.
-        spider: ``module:Class``, or None for the default spider.
+        spider: the spider of all queues, as :func:`crawl_consumer.spiders.loading.load_spider` finds it; None: those
+            that exchanges.yaml names.
+        file: where exchanges.yaml is, for errors that are found later.
         outputs: where items go, see :func:`crawl_consumer.sinks.choosing.sink_for`; none: where exchanges.yaml says.
         rotation: when outputs begin a new file; None: when exchanges.yaml says.
         until_done: stop when every crawl served here is complete.
@@ -34,6 +36,7 @@ class ConsumerSettings:
     queues: tuple[str, ...]
     concurrency: int = DEFAULT_CONCURRENCY
     spider: str | None = None
+    file: Path | None = None
     outputs: tuple[str, ...] = ()
     rotation: Rotation | None = None
     until_done: bool = False

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
 from crawl_consumer import successors
 from crawl_consumer.outcome import Dead, Park, Retry, Verdict
+from crawl_consumer.spiders.items import Invalid
 from crawl_consumer.tally import Tally
 from crawl_dedup import Fingerprint, Ledger, Outbox
 from crawl_dedup.crash_points import reached
@@ -109,6 +111,19 @@ class Settler:
         """Keep a delivery that is no message of ours as a dead letter, byte for byte."""
         self._tally.dead += 1
         await self._replace(delivery, successors.buried(delivery, reason))
+
+    async def bury_items(
+        self, delivery: Delivery, message: UrlMessage, url: Fingerprint, items: Sequence[Invalid], status: int | None
+    ) -> None:
+        """Keep items that their models refused as dead letters of their page, which goes on.
+
+        That comes before the commit: after it the page is not fetched again. A crash in between brings them twice,
+        under the same ids.
+        """
+        self._tally.dead += len(items)
+        for letter in successors.buried_items(delivery, message, url, items, status):
+            await self._publish(letter)
+        reached("items.buried")
 
     async def _done(self, delivery: Delivery, message: UrlMessage, work: Work, outcome: str) -> None:
         try:

@@ -4,15 +4,20 @@ They carry fresh properties only. RabbitMQ before 4.0.1 takes a republished ``x-
 dead-letter cycle and drops the message.
 """
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from crawl_consumer.spiders.items import Invalid
+from crawl_dedup import Fingerprint
 from crawl_producer import names
 from crawl_producer.broker import Delivery, HeaderValue, Outgoing
 from crawl_producer.message import UrlMessage
 
 #: A dead letter's reason is cut to this many characters: it is for reading, and headers travel in one frame.
 MAX_REASON_CHARS = 500
+#: … and the fields of an invalid item to this many.
+MAX_ITEM_CHARS = 4000
 #: Delay queues are left this much earlier than asked, milliseconds: who comes back early is held for the rest,
 #: but who comes back late leaves his host idle.
 EARLIER_MS = 200
@@ -70,6 +75,46 @@ def buried(
     if message is not None:
         headers |= _history(message, outcome, status)
     return Outgoing(names.DEAD, queue, delivery.body, delivery.message_id or "undecodable", headers)
+
+
+def buried_items(
+    delivery: Delivery, message: UrlMessage, url: Fingerprint, items: Iterable[Invalid], status: int | None
+) -> list[Outgoing]:
+    """The dead letters of a page's invalid items, with the page's own message: replayed, they parse it again.
+
+    Headers as in :func:`buried` (the page's outcome is ``ok``), and ``crawl-item-model`` and ``crawl-item``, the
+    fields as JSON. All have the same time of death, so that replaying several of them fetches the page once.
+    """
+    queue, history = names.work_queue(delivery.queue), _history(message, "ok", status)
+    died_ms = _now_ms()
+    return [
+        Outgoing(
+            names.DEAD,
+            queue,
+            delivery.body,
+            f"{url}.{item.number}",
+            {
+                **history,
+                "crawl-reason": _legible(f"item_invalid: {_kind(item)} {item.number}: {item.error}", MAX_REASON_CHARS),
+                "crawl-queue": queue,
+                "crawl-died-ms": died_ms,
+                "crawl-item-model": _legible(_kind(item), 200),
+                "crawl-item": _legible(_written(item.draft.fields), MAX_ITEM_CHARS),
+            },
+        )
+        for item in items
+    ]
+
+
+def _written(fields: Mapping[str, object]) -> str:
+    try:
+        return json.dumps(dict(fields), default=repr)
+    except (ValueError, RecursionError):  # it holds itself, or is nested without end
+        return json.dumps({name: f"{type(value).__name__}, no JSON" for name, value in fields.items()})
+
+
+def _kind(item: Invalid) -> str:
+    return item.draft.model.__name__
 
 
 def _legible(text: str, max_chars: int) -> str:

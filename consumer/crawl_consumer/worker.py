@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 COMPLETION_POLL_S = 0.2
 #: How often this process looks for outboxes whose committer died.
 SWEEP_S = 15.0
+#: How often a process that is not told to end with its crawls looks whether one is complete that a spider waits for.
+FINALE_POLL_S = 2.0
 
 
 class Worker:
@@ -54,12 +56,16 @@ class Worker:
         """Work until complete (``until_done``) or signalled; returns whether everything in flight was finished.
 
         Raises:
+            SpiderInvalid: a spider's on_start raised; nothing was begun.
             CrawlError: broker, Redis or output are gone; whatever was in flight comes again.
         """
+        for crawl in self._distinct:
+            await crawl.life.begin()
         try:
             async with asyncio.TaskGroup() as group:
                 slots = [group.create_task(self._slot()) for _ in range(self._stories)]
-                chores = [group.create_task(c) for c in (self._sweep(), self._watch_broker(), self._until_done())]
+                work = (self._sweep(), self._watch_broker(), self._until_done(), self._finales())
+                chores = [group.create_task(chore) for chore in work]
                 with on_signals(first=self._stop.set, second=lambda: _cancel(slots)):
                     await self._stop.wait()
                     await self._intake.stop()
@@ -102,11 +108,22 @@ class Worker:
             if never := [str(name) for name, book in books if not book.admitted and name not in told]:
                 log.info("waiting for seeds of %s", ", ".join(never))
                 told |= {name for name, _ in books}
-            if all(book.complete for _, book in books) and await self._no_copies_left():
+            if all(book.complete for _, book in books) and await self._no_copies_left() and await self._all_told():
                 log.info("complete: %s", ", ".join(str(name) for name, _ in books))
                 self._stop.set()
                 return
             await asyncio.sleep(COMPLETION_POLL_S)
+
+    async def _finales(self) -> None:
+        waiting = [crawl for crawl in self._distinct if crawl.life.awaits_the_end]
+        while waiting and not self._settings.until_done:
+            for crawl in waiting:
+                await crawl.life.end()
+            await asyncio.sleep(FINALE_POLL_S)
+
+    async def _all_told(self) -> bool:
+        """Whether ``on_finish`` of every crawl was called; one that is called elsewhere is waited for."""
+        return all([await crawl.life.end() for crawl in self._distinct])
 
     async def _no_copies_left(self) -> bool:
         """Whether no copy of a done URL waits in a queue, or is on its way there."""

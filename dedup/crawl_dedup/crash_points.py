@@ -25,6 +25,7 @@ CrashPoint = Literal[
     "group.closed",  # a group of items stands before one output; nothing of it is written
     "group.kept",  # that output has it, on disk, committed or confirmed; no page was told
     "items.kept",  # its items are on disk
+    "items.buried",  # those that are invalid are dead letters
     "admitting",  # its links (or a batch of seeds) stand at the door; nothing is committed
     "committed",  # they are admitted and in the outbox; nothing is published
     "partly.confirmed",  # some cannot be published now; the ledger has forgotten what the broker has
@@ -38,6 +39,10 @@ CrashPoint = Literal[
     # seeding from where other systems write
     "written.admitted",  # their URLs are admitted, and their source still has them
     "written.gone",  # the source was told to let them go
+    # the end of the crawl
+    "finale.claimed",  # on_finish is this process' to run; it has not begun
+    "finale.run",  # it has run; the ledger does not know
+    "finale.over",  # the ledger knows
     # sweeping, replaying and dropping
     "orphans.leased",  # outboxes of the dead are in hand
     "letters.held",  # dead letters are in hand; nothing is changed
@@ -60,6 +65,8 @@ CrashPoint = Literal[
     "orphans.reply",
     "reopen.reply",
     "give_up.reply",
+    "claim_finale.reply",
+    "finale_over.reply",
     "publish.reply",
     # the bytes of some AMQP frames were given to the system
     "amqp.written",

@@ -324,6 +324,31 @@ local function debts(keys)
   return {'debts', redis.call('ZCARD', books .. 'outs'), math.floor(age_ms), messages}
 end
 
+-- args: what, consumer
+local function claim_finale(keys, args)
+  local books, consumer = keys[1], args[2]
+  local admitted, open = unpack(redis.call('HMGET', books .. 'counts', 'admitted', 'open'))
+  if tonumber(admitted or 0) == 0 or tonumber(open or 0) ~= 0 or redis.call('ZCARD', books .. 'outs') ~= 0 then
+    return {'open'}
+  end
+  local finale = books .. 'finale:' .. args[1]
+  local holder, told = unpack(redis.call('HMGET', finale, 'holder', 'told'))
+  if told == admitted then return {'over'} end
+  if holder and holder ~= consumer and redis.call('EXISTS', books .. 'alive:' .. holder) == 1 then
+    return {'theirs'}
+  end
+  redis.call('HSET', finale, 'holder', consumer)
+  return {'mine', admitted}
+end
+
+-- args: what, how many URLs the crawl had that has ended
+local function finale_over(keys, args)
+  local finale = keys[1] .. 'finale:' .. args[1]
+  redis.call('HSET', finale, 'told', args[2])
+  redis.call('HDEL', finale, 'holder')
+  return {'over'}
+end
+
 local function progress(keys)
   local books = keys[1]
   if redis.call('EXISTS', books .. 'meta', books .. 'counts') == 0 then return {'unknown'} end
@@ -362,6 +387,8 @@ redis.register_function{function_name = 'ledger1_cleared', callback = cleared, f
 redis.register_function{function_name = 'ledger1_reopen', callback = reopen}
 redis.register_function{function_name = 'ledger1_give_up', callback = give_up, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_orphans', callback = orphans}
+redis.register_function{function_name = 'ledger1_claim_finale', callback = claim_finale}
+redis.register_function{function_name = 'ledger1_finale_over', callback = finale_over, flags = {'allow-oom'}}
 redis.register_function{function_name = 'ledger1_progress', callback = progress, flags = {'no-writes'}}
 redis.register_function{function_name = 'ledger1_standing', callback = standing, flags = {'no-writes'}}
 redis.register_function{function_name = 'ledger1_debts', callback = debts, flags = {'no-writes'}}

@@ -55,6 +55,23 @@ class Standing(Enum):
     UNKNOWN = "unknown"
 
 
+class Finale(Enum):
+    """What :meth:`Ledger.claim_finale` says about the end of the crawl."""
+
+    OPEN = "open"  #: the crawl is not complete
+    MINE = "mine"  #: it is, and what follows its end is the caller's to do
+    THEIRS = "theirs"  #: a living consumer is doing it
+    OVER = "over"  #: it was done since the last URL was admitted
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer of :meth:`Ledger.claim_finale`; ``admitted`` is set for MINE: how many URLs the complete crawl has."""
+
+    finale: Finale
+    admitted: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """A committed parent's messages that the broker has not yet confirmed."""
@@ -255,6 +272,20 @@ class Ledger(Protocol):
 
     async def standing(self, urls: Sequence[Fingerprint]) -> Sequence[Standing]:
         """How each of these URLs stands, read in one step that changes nothing; some hundreds at once."""
+
+    async def claim_finale(self, what: str) -> Claim:
+        """Take it upon oneself to do what follows the end of the crawl, or learn why not. The first to come has it.
+
+        Whether the crawl is complete and whose the finale is are decided in one step. The claim holds while its
+        consumer's heartbeats come; when he dies before :meth:`finale_over`, the next one has it. A crawl that gets new
+        URLs after its end has another finale.
+
+        Args:
+            what: names the finale; a crawl may have several.
+        """
+
+    async def finale_over(self, what: str, claim: Claim) -> None:
+        """Note that it was done, so that nobody does it again for the same end."""
 
     async def progress(self) -> Progress:
         """The books, read in one step."""

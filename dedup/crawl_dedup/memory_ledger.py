@@ -11,9 +11,11 @@ from crawl_dedup.ledger import (
     REOPENED_TTL_S,
     SUSPECT_TTL_S,
     Begun,
+    Claim,
     Commit,
     Committed,
     EncodedMessage,
+    Finale,
     Fingerprint,
     LedgerName,
     Outbox,
@@ -248,6 +250,23 @@ class MemoryLedger:
         if url in books.done or url not in books.admitted:
             return Standing.DONE if url in books.done else Standing.UNKNOWN
         return Standing.HELD if url in books.outboxes or self._living_holder(url)[0] else Standing.FREE
+
+    async def claim_finale(self, what: str) -> Claim:
+        """See :meth:`crawl_dedup.ledger.Ledger.claim_finale`."""
+        books = self._books
+        if books.admitted or books.outboxes or not books.admitted_ever:
+            return Claim(Finale.OPEN)
+        holder, told = books.finales.get(what, ("", 0))
+        if told == books.admitted_ever:
+            return Claim(Finale.OVER)
+        if holder not in {"", self._consumer} and books.alive_until_s.get(holder, 0.0) > self._store.clock():
+            return Claim(Finale.THEIRS)
+        books.finales[what] = (self._consumer, told)
+        return Claim(Finale.MINE, books.admitted_ever)
+
+    async def finale_over(self, what: str, claim: Claim) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.finale_over`."""
+        self._books.finales[what] = ("", claim.admitted)
 
     async def progress(self) -> Progress:
         """See :meth:`crawl_dedup.ledger.Ledger.progress`."""

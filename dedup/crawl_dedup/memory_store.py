@@ -44,6 +44,7 @@ class Books:
     reopened: dict[Fingerprint, tuple[str, float]] = field(default_factory=dict)  #: by which letter, until when
     suspects: dict[Fingerprint, tuple[int, float]] = field(default_factory=dict)  #: trials so far, until when
     tries: dict[Fingerprint, int] = field(default_factory=dict)  #: the latest attempt that replaced an earlier one
+    finales: dict[str, tuple[str, int]] = field(default_factory=dict)  #: who has claimed it, told at so many admitted
     counts: Counter[str] = field(default_factory=Counter)
     admitted_ever: int = 0
     born: str = field(default_factory=birth.mark)

@@ -12,8 +12,10 @@ from crawl_dedup.ledger import (
     REOPENED_TTL_S,
     SUSPECT_TTL_S,
     Begun,
+    Claim,
     Commit,
     Committed,
+    Finale,
     Fingerprint,
     LedgerName,
     Outbox,
@@ -238,6 +240,15 @@ class RedisLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.standing`."""
         answer = await self._redis.call("FCALL_RO", "ledger1_standing", 1, self._books, *urls)
         return [Standing(word.decode()) for word in answer]
+
+    async def claim_finale(self, what: str) -> Claim:
+        """See :meth:`crawl_dedup.ledger.Ledger.claim_finale`."""
+        answer = await self._redis.call("FCALL", "ledger1_claim_finale", 1, self._books, what, self._consumer)
+        return Claim(Finale(answer[0].decode()), int(answer[1]) if len(answer) > 1 else 0)
+
+    async def finale_over(self, what: str, claim: Claim) -> None:
+        """See :meth:`crawl_dedup.ledger.Ledger.finale_over`."""
+        await self._redis.call("FCALL", "ledger1_finale_over", 1, self._books, what, claim.admitted)
 
     async def progress(self) -> Progress:
         """See :meth:`crawl_dedup.ledger.Ledger.progress`."""

@@ -16,6 +16,7 @@ the whole ledger on one node, where one function may change all of it
 ``again:<fingerprint>``   string     the dead letter that this URL was last reopened for
 ``tries``                 hash       open URL → the latest attempt that replaced an earlier one
 ``suspect:<fingerprint>`` string     how often it was tried alone since a consumer died with it in hand
+``finale:<name>``         hash       who has claimed what follows the crawl's end, and at how many URLs it was done
 ========================  =========  =====================================================================
 
 What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings

@@ -15,10 +15,11 @@ from crawl_dedup.crash_points import reached
 from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
 from crawl_producer.broker import Broker, Outgoing
+from crawl_producer.errand import Route
 from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
 from crawl_producer.known import Known
 from crawl_producer.routing import Router
-from crawl_producer.siblings import Link
+from crawl_producer.siblings import Link, Sibling
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ REFUSED_PAUSE_S = 0.1
 #: … up to this.
 REFUSED_PAUSE_MAX_S = 5.0
 #: Separates exchange, routing key and body of a message in an outbox; none of them contains it (JSON escapes it).
-#: A message that goes to several places has an exchange and a key for each, before the body.
+#: A message that goes to several places has an exchange and a key for each, before the body; behind them its priority.
 _SEPARATOR = b"\n"
 
 _T = TypeVar("_T")
@@ -176,8 +177,17 @@ class Admission:
         )
 
     def _envelope(self, link: Link, *, seed: bool) -> EncodedMessage:
+        if type(link) is not Sibling and (way := link.way) is not None:  # most are, and need not be asked
+            return self._own_envelope(link, *way, seed=seed)
         routes = self._router.routes(link.url, seed=seed)
         words = [word.encode() for route in routes for word in route]
+        return _SEPARATOR.join((*words, link.encode()))
+
+    def _own_envelope(self, link: Link, route: Route | None, priority: int | None, *, seed: bool) -> EncodedMessage:
+        routes = self._router.routes(link.url, seed=seed) if route is None else (self._router.named(route),)
+        words = [word.encode() for route in routes for word in route]
+        if priority is not None:
+            words.append(b"%d" % priority)
         return _SEPARATOR.join((*words, link.encode()))
 
     async def _publish(self, outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:
@@ -231,8 +241,11 @@ async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tup
 
 def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:
     *words, body = envelope.split(_SEPARATOR)
+    priority = int(words.pop()) if len(words) % 2 else None
     routes = zip(words[::2], words[1::2], strict=True)
-    return [Outgoing(exchange.decode(), key.decode(), body, message_id=child) for exchange, key in routes]
+    return [
+        Outgoing(exchange.decode(), key.decode(), body, message_id=child, priority=priority) for exchange, key in routes
+    ]
 
 
 def _admitted(committed: Committed, work: Work) -> Admitted:

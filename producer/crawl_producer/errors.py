@@ -16,6 +16,7 @@
         ├── BrokerUnreachable       no node answers: wait or start one
         ├── BrokerRefused           a node answers no: credentials, vhost, permissions
         ├── MessageInvalid          bytes that are no URL message: dead letter, with the reason
+        ├── RouteInvalid            a spider's own route leads nowhere, or into another crawl: mend the spider
         └── PublishFailed           not known to be in a queue: keep it in the outbox
             ├── Unroutable          no queue is bound for this exchange and key
             ├── PublishRefused      a queue said no (nack): full, or an internal error
@@ -97,6 +98,10 @@ class BrokerRefused(ProducerError):
 
 class MessageInvalid(ProducerError):
     """Bytes that are not a URL message of a version we know; the message is the reason for the dead letter."""
+
+
+class RouteInvalid(ProducerError):
+    """A spider names an exchange and key that do not lead to its crawl's queues."""
 
 
 class PublishFailed(ProducerError):

@@ -144,7 +144,9 @@ class MemoryBroker:
 
     def _routed(self, message: Outgoing) -> Routed | TopologyMissing:
         self._tally.published += 1
-        stored = Stored(message.routing_key, message.body, message.message_id, dict(message.headers))
+        stored = Stored(
+            message.routing_key, message.body, message.message_id, dict(message.headers), message.priority or 0
+        )
         try:
             return self.server.publish(message.exchange, stored)
         except TopologyMissing as missing:

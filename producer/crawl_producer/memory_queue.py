@@ -19,6 +19,7 @@ class Stored:
     body: bytes
     message_id: str
     headers: Mapping[str, object]
+    priority: int = 0
     deliveries: int = 0
     expires_s: float | None = None  #: loop time
 
@@ -37,8 +38,8 @@ class MemoryQueue:
 
     Args:
         declaration: its name and arguments. ``x-message-ttl``, ``x-max-length``, ``x-overflow``,
-            ``x-delivery-limit``, ``x-dead-letter-exchange`` and ``x-dead-letter-routing-key`` mean what they
-            mean in RabbitMQ; others are kept and mean nothing.
+            ``x-delivery-limit``, ``x-max-priority``, ``x-dead-letter-exchange`` and ``x-dead-letter-routing-key``
+            mean what they mean in RabbitMQ; others are kept and mean nothing.
         bury: gets each dead letter's exchange, routing key and message.
     """
 
@@ -50,6 +51,7 @@ class MemoryQueue:
         self._ttl_ms = _number(declaration, "x-message-ttl")
         self._max_length = _number(declaration, "x-max-length")
         self._delivery_limit = _number(declaration, "x-delivery-limit")
+        self._max_priority = _number(declaration, "x-max-priority") or 0
 
     def __repr__(self) -> str:
         return f"<MemoryQueue {self.declaration.name}: {len(self.ready)} ready, {len(self.consumers)} consumers>"
@@ -66,7 +68,7 @@ class MemoryQueue:
             loop = asyncio.get_running_loop()
             message.expires_s = loop.time() + self._ttl_ms / 1000
             loop.call_at(message.expires_s, self._expire)
-        self.ready.append(message)
+        self.ready.insert(self._place_behind(message), message)
         while self._max_length is not None and len(self.ready) > self._max_length:
             self._dead(self.ready.popleft())
         self.serve_soon()
@@ -76,7 +78,7 @@ class MemoryQueue:
         if self._delivery_limit is not None and message.deliveries > self._delivery_limit:
             self._dead(message)
         else:
-            self.ready.appendleft(message)
+            self.ready.insert(self._place_before(message), message)
         self.serve_soon()
 
     def serve_soon(self) -> None:
@@ -90,6 +92,19 @@ class MemoryQueue:
             message.deliveries += 1
             consumer.unsettled += 1
             consumer.receive(self, message)
+
+    def _place_behind(self, message: Stored) -> int:
+        place = len(self.ready)
+        while place and self._rank(self.ready[place - 1]) < self._rank(message):
+            place -= 1
+        return place
+
+    def _place_before(self, message: Stored) -> int:
+        ranks = [self._rank(other) for other in self.ready] if self._max_priority else [0]
+        return next((place for place, rank in enumerate(ranks) if rank <= self._rank(message)), len(self.ready))
+
+    def _rank(self, message: Stored) -> int:
+        return min(message.priority, self._max_priority)
 
     def _next_consumer(self) -> Consumer | None:
         for _ in range(len(self.consumers)):

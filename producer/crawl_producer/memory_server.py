@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
 
 from crawl_producer.declarations import Arguments, Binding, Exchange, Finding, Queue, State
@@ -113,7 +114,7 @@ class MemoryServer:
             return Routed.UNROUTABLE
         accepting = [queue for queue in queues if not queue.full]
         for queue in accepting:
-            queue.put(Stored(message.routing_key, message.body, message.message_id, message.headers))
+            queue.put(replace(message))
         return Routed.ACCEPTED if len(accepting) == len(queues) else Routed.REFUSED
 
     def _route(self, exchange: str, message: Stored) -> dict[str, None]:
@@ -136,7 +137,7 @@ class MemoryServer:
     def _bury(self, exchange: str, routing_key: str, message: Stored) -> None:
         """Publish a dead letter; as in RabbitMQ it is dropped when its exchange or route is missing."""
         if exchange in self.exchanges:
-            self.publish(exchange, Stored(routing_key, message.body, message.message_id, message.headers))
+            self.publish(exchange, replace(message, routing_key=routing_key, deliveries=0, expires_s=None))
 
     def _declaration(self, thing: Exchange | Queue) -> Exchange | Queue | None:
         if isinstance(thing, Exchange):

@@ -4,11 +4,12 @@ JSON, because operators read queues. Strict and frozen, because a message is no 
 """
 
 import time
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crawl_dedup import UrlInvalid, canonicalize
+from crawl_producer.errand import Meta, Method, NamedRoute, Priority, Way
 from crawl_producer.errors import MessageInvalid
 
 #: Unknown versions become dead letters, never guesses.
@@ -17,6 +18,8 @@ VERSION: Literal[1] = 1
 MAX_ENCODED_BYTES = 4096
 #: The longest URL there is room for twice (itself and its parent); also what old browsers accepted.
 MAX_URL_CHARS = 2083
+#: What waiting, retries and redirects may add to a message: counters and times.
+GROWTH_BYTES = 256
 
 _Url = Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARS, pattern=r"^https?://[!-~]+$")]
 
@@ -41,6 +44,11 @@ class UrlMessage(BaseModel):
             seeds (``crawl-seed --expires``), kept by their retries and redirects, not inherited by links.
         reason: why it was tried again, for dead letters and operators.
         status: the HTTP status of the last attempt.
+        to: the spider's method that parses the page, None: ``parse``; these four are set by the spider that found the
+            link, and kept by its retries and redirects (see :mod:`crawl_producer.errand`).
+        route: the exchange (empty: the crawl's own) and key that it was published with instead of the crawl's routes.
+        priority: among the messages of a queue that has ``max_priority``.
+        meta: a small object for that method.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -60,14 +68,37 @@ class UrlMessage(BaseModel):
     expires_ms: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
     reason: Annotated[str, Field(max_length=200)] | None = None
     status: Annotated[int, Field(ge=0, le=999)] | None = None
+    to: Method | None = None
+    route: NamedRoute | None = None
+    priority: Priority | None = None
+    meta: Meta | None = None
 
     def encode(self) -> bytes:
-        """The message's bytes, at most MAX_ENCODED_BYTES; a parent that does not fit is left out."""
+        """The message's bytes, at most MAX_ENCODED_BYTES; a parent that does not fit is left out, then the reason."""
         body = self.model_dump_json(exclude_defaults=True).encode()
         body = b'{"v":1,' + body[1:]
-        if len(body) > MAX_ENCODED_BYTES and self.parent is not None:
-            return self.model_copy(update={"parent": None}).encode()
+        if len(body) > MAX_ENCODED_BYTES:
+            if self.parent is not None:
+                return self.model_copy(update={"parent": None}).encode()
+            if self.reason is not None:
+                return self.model_copy(update={"reason": None}).encode()
         return body
+
+    @property
+    def room_bytes(self) -> int:
+        """How much longer the URL might be, without a parent; below 0, the message is too large to be retried."""
+        return MAX_ENCODED_BYTES - GROWTH_BYTES - len(self.model_copy(update={"parent": None}).encode())
+
+    @property
+    def way(self) -> Way | None:
+        """How it is published; None: as the crawl's routes say, without priority."""
+        return None if self.route is None and self.priority is None else (self.route, self.priority)
+
+    @property
+    def errand(self) -> dict[str, Any]:
+        """What its spider said of it, as the fields of another message."""
+        said = {"to": self.to, "route": self.route, "priority": self.priority, "meta": self.meta}
+        return {name: value for name, value in said.items() if value is not None}
 
     def early_ms(self) -> int:
         """Milliseconds until it may be fetched; 0 when it may be now."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from crawl_producer.errand import Route
 from crawl_producer.topology import CrawlSpec
 
 
@@ -23,6 +24,10 @@ class Router:
         self._routes = [
             (re.compile(route.match), exchange or route.exchange or spec.exchange, route.key) for route in spec.routes
         ]
+
+    def named(self, route: Route) -> tuple[str, str]:
+        """The (exchange, routing key) of a link that names its own route."""
+        return route[0] or self._exchange, route[1]
 
     def routes(self, url: str, *, seed: bool) -> Sequence[tuple[str, str]]:
         """Every (exchange, routing key) that a message for ``url`` is published to: one, the :meth:`route`."""

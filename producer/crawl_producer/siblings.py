@@ -1,10 +1,12 @@
 """Messages for the links of one page: they differ in nothing but their URL, so the rest is encoded once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
 from pydantic_core import to_json
 
+from crawl_producer.errand import Way
 from crawl_producer.message import MAX_ENCODED_BYTES, UrlMessage
 
 #: Stands for the URL in the text that siblings share; no URL can contain it.
@@ -18,6 +20,10 @@ class Link(Protocol):
     def url(self) -> str:
         """Canonical."""
 
+    @property
+    def way(self) -> Way | None:
+        """How it is published; None: as the crawl's routes say, without priority."""
+
     def encode(self) -> bytes:
         """The message's bytes; see :meth:`UrlMessage.encode`."""
 
@@ -30,18 +36,31 @@ class Family:
         pattern: their message, with a place for the URL.
         before: the bytes of the message up to the URL …
         after: … and behind it.
+        way: see :class:`Link`.
     """
 
     pattern: UrlMessage
     before: bytes
     after: bytes
+    way: Way | None
 
     @classmethod
     def of(cls, **common: Any) -> Self:
         """The family of messages with these fields, all but the URL; they are not validated."""
-        pattern = UrlMessage.model_construct(url=_PLACE, **common)
+        return cls._with(UrlMessage.model_construct(url=_PLACE, **common))
+
+    def on(self, errand: Mapping[str, Any]) -> Self:
+        """The same family, with these fields besides."""
+        return self._with(self.pattern.model_copy(update=errand))
+
+    @classmethod
+    def _with(cls, pattern: UrlMessage) -> Self:
         before, after = pattern.encode().split(to_json(_PLACE))
-        return cls(pattern, before, after)
+        return cls(pattern, before, after, pattern.way)
+
+    def has_room_for(self, url: str) -> bool:
+        """Whether the message of this URL can be retried without becoming too large."""
+        return len(to_json(url)) - len(to_json(_PLACE)) <= self.pattern.room_bytes
 
 
 class Sibling(NamedTuple):
@@ -53,6 +72,10 @@ class Sibling(NamedTuple):
     url: str
     family: Family
 
+    @property
+    def way(self) -> None:
+        """See :class:`Link`; who has one is :class:`Sent`."""
+
     def encode(self) -> bytes:
         """What ``UrlMessage.encode`` gives for it, byte for byte."""
         family = self.family
@@ -60,3 +83,25 @@ class Sibling(NamedTuple):
         if len(body) > MAX_ENCODED_BYTES:
             return family.pattern.model_copy(update={"url": self.url}).encode()
         return body
+
+
+class Sent(NamedTuple):
+    """A sibling that goes its own way."""
+
+    sibling: Sibling
+    way: Way
+
+    @property
+    def url(self) -> str:
+        """Canonical."""
+        return self.sibling.url
+
+    def encode(self) -> bytes:
+        """See :meth:`Sibling.encode`."""
+        return self.sibling.encode()
+
+
+def link(url: str, family: Family) -> Link:
+    """The message of a family for this canonical URL."""
+    sibling = Sibling(url, family)
+    return sibling if family.way is None else Sent(sibling, family.way)

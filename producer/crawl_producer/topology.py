@@ -4,7 +4,7 @@ The words are RabbitMQ's own where it has one. Units are in the names. Every mod
 typing error is found when the file is read, not when URLs are missing.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
@@ -94,6 +94,18 @@ class ExchangeSpec(Frozen):
     bindings: tuple[BindingSpec, ...] = ()  #: exchange-to-exchange
 
 
+class SpiderSpec(Frozen):
+    """Which spider parses pages, and how it is set; ``module:Class`` alone will do."""
+
+    class_name: Annotated[str, Field(alias="class", min_length=1)]  #: module:Class, or a name that a package brings
+    settings: dict[str, Any] = Field(default_factory=dict)  #: for its Settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_its_name(cls, value: object) -> object:
+        return {"class": value} if isinstance(value, str) else value
+
+
 class QueueSpec(Frozen):
     """A durable work queue and, derived from it, its ``.due`` companion and its ``dead.`` letters."""
 
@@ -106,6 +118,7 @@ class QueueSpec(Frozen):
     max_length: int | None = Field(default=None, ge=1)
     max_priority: int | None = Field(default=None, ge=1, le=10)  #: classic queues only
     outputs: tuple[Output, ...] | None = None  #: where items of its pages go; None: where the crawl's go
+    spider: SpiderSpec | None = None  #: for the pages of this queue; None: the crawl's
 
     @model_validator(mode="after")
     def _limits_fit_the_type(self) -> Self:
@@ -216,6 +229,7 @@ class CrawlSpec(Frozen):
     hosts: Hosts = Field(default_factory=dict)  #: header fields and passwords for some hosts
     cookies: bool = False  #: each process sends back to a host what that host has set
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
+    spider: SpiderSpec | None = None  #: None: one record a page, and all its links
     user_agent: str | None = None  #: None: CrawlMQ's own, with the project's address
 
 

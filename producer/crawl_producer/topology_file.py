@@ -12,6 +12,7 @@ from crawl_producer.errors import TopologyInvalid
 from crawl_producer.topology import Topology
 from crawl_producer.topology_problems import problems
 from crawl_producer.topology_yaml import Document, Problem, parse
+from crawl_producer.topology_yaml import Path as KeyPath
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,12 @@ def parse_topology(text: str, file: str) -> Topology:
     if wrong := tuple(dict.fromkeys([*topology_checks.check(topology), *topology_item_checks.check(topology)])):
         raise _invalid(document, wrong, file)
     return topology
+
+
+def place(file: Path, path: KeyPath) -> str:
+    """Where a key of a valid topology file stands, as ``file:line``, for errors that are found later."""
+    line = parse(_text(file)).line(path)
+    return f"{file}:{line}" if line else str(file)
 
 
 def _text(path: Path) -> str:

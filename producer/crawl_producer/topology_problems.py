@@ -86,7 +86,7 @@ def _known_keys(model: type[BaseModel], path: Path) -> tuple[str, ...]:
     annotation: Any = model
     for part in path:
         annotation = _inside(annotation, part)
-    return tuple(annotation.model_fields)
+    return tuple([field.alias or name for name, field in annotation.model_fields.items()])
 
 
 def _inside(annotation: Any, part: str | int) -> Any:

@@ -273,6 +273,22 @@ def test_a_full_queue_refuses_and_takes_again_when_there_is_room(world):
     play(world, act)
 
 
+def test_a_queue_with_max_priority_hands_out_higher_ones_first_and_others_do_not_look(world):
+    async def story(scene):
+        await scene.queue("p", [("x", "p")], x_queue_type="classic", x_max_priority=5)
+        await scene.queue("plain", [("x", "plain")])
+        for key in ("p", "plain"):
+            sent = [
+                Outgoing("x", key, body, "id", priority=p)
+                for body, p in ((b"0", None), (b"2", 2), (b"9", 9), (b"5", 5))
+            ]
+            assert await scene.broker.publish_all(sent) == [None] * 4
+        assert await scene.drained("p", 4) == [b"9", b"5", b"2", b"0"]
+        assert sorted(await scene.drained("plain", 4)) == [b"0", b"2", b"5", b"9"]
+
+    play(world, story)
+
+
 def test_prefetch_bounds_what_is_in_hand_and_an_ack_brings_the_next(world):
     async def act(scene):
         await scene.broker.publish_all([message(b"%d" % n, message_id=str(n)) for n in range(6)])

@@ -10,7 +10,9 @@ import pytest
 from crawl_dedup import (
     ALIVE_TTL_S,
     LEASE_HOLDS_S,
+    Claim,
     Commit,
+    Finale,
     Ledger,
     LedgerForgot,
     LedgerName,
@@ -1019,3 +1021,78 @@ async def test_asking_how_urls_stand_changes_nothing(world):
     assert await ledger.standing([]) == []
     assert await ledger.progress() == before
     assert (await ledger.begin(page)).verdict is Verdict.GO
+
+
+# the finale
+
+
+async def ended(world, consumer, *names):
+    """A ledger whose URLs have all ended."""
+    ledger = await living(world, consumer)
+    await seed(ledger, *names)
+    for url in urls(ledger, *names):
+        await ledger.begin(url)
+        await ledger.commit(Commit(url, "ok"))
+    return ledger
+
+
+@in_a_world
+async def test_a_crawl_that_is_not_complete_has_no_finale(world):
+    a = await living(world, "a")
+    assert await a.claim_finale("f") == Claim(Finale.OPEN)
+    await seed(a, "page")
+    assert await a.claim_finale("f") == Claim(Finale.OPEN)
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.commit(Commit(url, "ok", links(a, "child")))
+    await a.finish(url)
+    [child] = urls(a, "child")
+    await a.begin(child)
+    await a.commit(Commit(child, "ok"))
+    assert await a.claim_finale("f") == Claim(Finale.MINE, 2)
+
+
+@in_a_world
+async def test_a_finale_belongs_to_the_first_who_claims_it_and_is_over_when_he_says_so(world):
+    a, b = await ended(world, "a", "page"), await living(world, "b")
+    claim = await a.claim_finale("f")
+    assert claim == Claim(Finale.MINE, 1)
+    assert await b.claim_finale("f") == Claim(Finale.THEIRS)
+    assert await a.claim_finale("f") == claim, "an answer that was lost is asked for again"
+    assert (await b.claim_finale("g")).finale is Finale.MINE, "another finale is another claim"
+    await a.finale_over("f", claim)
+    for ledger in (a, b):
+        assert await ledger.claim_finale("f") == Claim(Finale.OVER)
+
+
+@in_a_world
+async def test_a_finale_whose_consumer_died_or_left_is_the_next_one_s(world):
+    a, b = await ended(world, "a", "page"), await living(world, "b")
+    await a.claim_finale("f")
+    await world.passes(ALIVE_TTL_S + 1)
+    await b.heartbeat()
+    assert await b.claim_finale("f") == Claim(Finale.MINE, 1)
+    await b.leave()
+    await a.heartbeat()
+    assert await a.claim_finale("f") == Claim(Finale.MINE, 1)
+
+
+@in_a_world
+async def test_new_urls_after_the_end_bring_another_finale(world):
+    a = await ended(world, "a", "page")
+    await a.finale_over("f", await a.claim_finale("f"))
+    await seed(a, "more")
+    assert await a.claim_finale("f") == Claim(Finale.OPEN)
+    [url] = urls(a, "more")
+    await a.begin(url)
+    await a.commit(Commit(url, "ok"))
+    assert await a.claim_finale("f") == Claim(Finale.MINE, 2)
+
+
+@in_a_world
+async def test_urls_that_come_while_the_finale_runs_bring_another(world):
+    a = await ended(world, "a", "page")
+    claim = await a.claim_finale("f")
+    await ended(world, "a", "more")
+    await a.finale_over("f", claim)
+    assert await a.claim_finale("f") == Claim(Finale.MINE, 2)

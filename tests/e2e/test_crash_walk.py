@@ -31,6 +31,28 @@ LANES = 3
 LATER_S = 20
 #: Room in a queue that is to be full: less than the home page has links. A quorum queue would take some more.
 NARROW = 4
+#: A spider that writes down each time that it is told of the end, and one that makes an item which is invalid.
+SPIDERS = """
+from pydantic import BaseModel
+
+from crawl_consumer.spider import Spider
+
+class Strict(BaseModel):
+    n: int
+
+class Refusing(Spider):
+    def parse(self, page):
+        if page.url.endswith("/1"):
+            yield page.item(Strict, n="x")
+        yield from super().parse(page)
+
+class Telling(Spider):
+    name = "telling"
+
+    def on_finish(self, finished):
+        with open(f"{finished.crawl}.finished", "a") as file:
+            print(finished.admitted, file=file)
+"""
 
 
 def test_no_place_is_left_out():
@@ -89,6 +111,7 @@ class _Walks:
         for zygote in zygotes:
             self._zygotes.put(zygote)
         (folder / "exchanges.yaml").write_text(json.dumps(self._topology()))
+        (folder / "walked.py").write_text(SPIDERS)
 
     def held(self):
         """The messages of every queue that has some."""
@@ -132,12 +155,15 @@ class _Walk:
         self._log = walks.folder / f"{crawl}.log"
         self._log.touch()
         queue = f"{crawl}.pages"
+        consumer = (
+            "crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet",
+            "--output", crawl + "/",
+        )  # fmt: skip
         self._commands = {
             "seed": ("crawl-seed", "--crawl", crawl, walks.site.home(crawl)),
-            "crawl": (
-                "crawl-consumer", "--queue", queue, "--until-done", "--concurrency", "1", "--quiet",
-                "--output", crawl + "/",
-            ),
+            "crawl": consumer,
+            "finish": (*consumer, "--spider", "walked:Telling"),
+            "refuse": (*consumer, "--spider", "walked:Refusing"),
             "replay": ("crawl-dead", "replay", "--yes", "--json", "--queue", queue),
             "drop": ("crawl-dead", "drop", "--yes", "--json", "--queue", queue),
             "take": ("crawl-seed", "--crawl", crawl, "--redis-key", crawl),
@@ -209,6 +235,8 @@ class _Walk:
         assert kinds["discovered"] == books.admitted + kinds["duplicate"] + kinds["filtered"]
         self._check_fetches()
         self._check_records()
+        if self._step.story == "finishing":
+            self._check_finishes()
 
     def _check_fetches(self):
         fetched, plan = self._site.fetched[self._crawl], Counter(PLAN)
@@ -220,6 +248,10 @@ class _Walk:
         assert least <= again.total() <= most, again
         if self._step.point != "amqp.written":
             assert again.total() - again[BROKEN] <= least, again
+
+    def _check_finishes(self):
+        told = (self._folder / f"{self._crawl}.finished").read_text().split()
+        assert told == [str(len(PLAN))] * (2 if self._step.point == "finale.run" else 1)
 
     def _check_records(self):
         files = (self._folder / self._crawl).glob("*.jsonl")

@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
+from pydantic import BaseModel
 
 from crawl_consumer.errors import ItemInvalid, NoPage, SpiderRaised
 from crawl_consumer.page import Page
 from crawl_consumer.response import Headers, Response
 from crawl_consumer.spider import Spider
-from crawl_consumer.workbench.dissection import Dissection, saved_page
+from crawl_consumer.workbench.dissection import Dissection, saved_page, spider_at
 from crawl_consumer.workbench.looking import message_for
 from crawl_consumer.workbench.rules import CRAWL, Rules, default_topology
 from crawl_producer.topology import Topology
@@ -79,6 +80,48 @@ def test_what_the_page_asks_not_to_be_followed_and_kept_says_so():
     assert told["links"] == [{"url": f"{HOME}a", "in_scope": False, "reason": "nofollow"}]
     links = taken_apart('<a href="/a" rel="nofollow"></a><a href="/b"></a>')["links"]
     assert [link.get("reason") for link in links] == ["rel_nofollow", None]
+
+
+def test_what_a_link_carries_and_which_items_are_invalid_is_told():
+    class Price(BaseModel):
+        euro: int
+
+    class Shop(Spider):
+        def parse(self, page):
+            yield page.item(Price, euro="much")
+            yield page.item(Price, euro=3)
+            yield page.follow("/a", to="article", route=("y", ""), priority=2, meta={"n": 1})
+
+        def article(self, page):
+            """Not called."""
+
+    told = taken_apart("", spider=Shop(), rules=Rules("news", Topology.model_validate(NEWS)))
+    assert (told["items"], [wrong["number"] for wrong in told["items_invalid"]]) == ([{"euro": 3}], [0])
+    assert "euro" in told["items_invalid"][0]["error"]
+    (link,) = told["links"]
+    assert (link["exchange"], link["queues"], link["to"], link["priority"], link["meta"]) == (
+        "y", ["archive"], "article", 2, {"n": 1},
+    )  # fmt: skip
+
+
+def test_the_spider_is_that_of_the_queue_which_the_url_would_be_sent_to():
+    queues = {name: {**queue, "spider": f"{__name__}:{name.title()}"} for name, queue in NEWS["queues"].items()}
+    rules = Rules("news", Topology.model_validate({**NEWS, "queues": queues}))
+    found = [type(spider_at(f"{HOME}{path}", rules)) for path in ("front", "2026/x", "z")]
+    assert found == [Front, Archive, Articles]
+    assert type(spider_at(f"{HOME}z", rules, named=f"{__name__}:Front")) is Front
+
+
+class Front(Spider):
+    """Of front pages."""
+
+
+class Articles(Spider):
+    """Of articles."""
+
+
+class Archive(Spider):
+    """Of old articles."""
 
 
 def test_the_spiders_faults_are_the_spiders():

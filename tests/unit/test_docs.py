@@ -1,5 +1,6 @@
 """The documents against the program: every option, exit code and file that they name is there, and none is missing."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 import typer
 import yaml
 
+from crawl_consumer import Page, Spider
 from crawl_consumer.cli import consumer, fetch, new, parse, shell, trial
+from crawl_consumer.testing import page_from, run_spider
 from crawl_producer.cli import dead, doctor, forget, items, seed, status, topology
 from crawl_producer.command import ExitCode
 from crawl_producer.seeds import Seed
@@ -130,6 +133,33 @@ def test_every_reason_for_which_a_list_or_entry_is_rejected_is_documented():
     }
     assert {"cut_short", "html", "method", "too_deep", "timeout"} <= reasons
     assert reasons <= documented
+
+
+def test_the_code_about_spiders_runs_and_its_tests_pass():
+    text = (ROOT / "docs" / "spiders.md").read_text()
+    names = {"__name__": "documented"}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    for spider in [kind for kind in names.values() if isinstance(kind, type) and issubclass(kind, Spider)]:
+        run_spider(spider, page_from("<a href=/a>a</a>"), elsewhere={"article"})
+    tests = [test for name, test in names.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
+
+
+def test_the_topology_about_spiders_is_one():
+    text = (ROOT / "docs" / "spiders.md").read_text()
+    topology = parse_topology(re.search(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[1], "spiders.md")
+    assert topology.crawls["news"].spider.settings == {"at_most": 20}
+    assert topology.queues["news.articles"].spider.class_name == "my_spiders:Articles"
+
+
+def test_what_a_spider_can_have_and_say_is_documented():
+    text = (ROOT / "docs" / "spiders.md").read_text()
+    said = [name for name in vars(Spider) if name.startswith("on_") or name.endswith("_middlewares")]
+    said += [name for what in (Page.follow, Page.links) for name in inspect.signature(what).parameters]
+    assert [name for name in said if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_every_file_that_the_design_names_exists():

@@ -53,11 +53,13 @@ def test_links_are_relative_to_the_base():
     assert page(b"<base href=/other/><a href=x>").links() == ["http://site.example/other/x"]
 
 
-def test_follow_resolves_and_raises_on_what_cannot_be_crawled():
+def test_follow_resolves_and_leaves_what_cannot_be_crawled_to_be_counted_when_it_is_yielded():
     seen = page(b"")
     assert seen.follow("../x#y") == Follow("http://site.example/x")
+    assert seen.follow("mailto:a@b") == Follow("mailto:a@b")
+    assert seen.rejected == {}
     with pytest.raises(UrlInvalid, match="scheme"):
-        seen.follow("mailto:a@b")
+        seen.resolve("mailto:a@b")
     assert seen.rejected == {"scheme": 1}
 
 

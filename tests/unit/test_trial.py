@@ -40,7 +40,8 @@ async def unseen(_read):
 def tried(site, by=None, *, spider=None, max_pages=100, patience_s=60, outputs=(), show=unseen):
     trial = Trial(by or rules(), max_pages=max_pages)
     settings = ConsumerSettings(trial.queues, outputs=tuple(outputs), until_done=True)
-    return asyncio.run(trial.run([site.home], settings, spider or Spider(), patience_s=patience_s, show=show))
+    spiders = dict.fromkeys(trial.queues, spider or Spider())
+    return asyncio.run(trial.run([site.home], settings, spiders, patience_s=patience_s, show=show))
 
 
 def test_a_crawl_needs_no_servers():

@@ -94,6 +94,7 @@ def consume(
             queues=matching_queues(queue, tuple(loaded.topology.queues)),
             concurrency=concurrency,
             spider=spider,
+            file=loaded.path,
             outputs=tuple(output),
             rotation=checked(read_rotation)(rotate) if rotate else None,
             until_done=until_done,

@@ -18,7 +18,11 @@ ConcurrencyOption = Annotated[int, typer.Option(min=1, max=1000, help="URLs work
 ProcessesOption = Annotated[int, typer.Option(min=1, max=256, help="Processes; a dead one is started again.")]
 SpiderOption = Annotated[
     str | None,
-    typer.Option(metavar="MODULE:CLASS", help="Your spider; by default one record a page.", show_default=False),
+    typer.Option(
+        metavar="MODULE:CLASS",
+        help="Your spider, or the name of an installed one. Default: those of exchanges.yaml, or one record a page.",
+        show_default=False,
+    ),
 ]
 OutputOption = Annotated[
     list[str],

@@ -9,8 +9,7 @@ import typer
 from crawl_consumer.cli.consumer_options import CacheOption, SpiderOption
 from crawl_consumer.cli.workbench_options import CrawlOption, UrlArgument
 from crawl_consumer.page import Page
-from crawl_consumer.spider import Spider, load_spider
-from crawl_consumer.workbench.dissection import Dissection, saved_page
+from crawl_consumer.workbench.dissection import Dissection, saved_page, spider_at
 from crawl_consumer.workbench.looking import looked_at, no_page, page_of
 from crawl_consumer.workbench.rules import Rules, rules_for
 from crawl_producer.command import DebugOption, TopologyOption, examples, load_or_exit, run
@@ -23,6 +22,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 FileOption = Annotated[
     Path | None,
     typer.Option("--file", "-f", metavar="PATH", help="A saved page; URL is where it is from.", show_default=False),
+]
+ToOption = Annotated[
+    str | None, typer.Option(metavar="METHOD", help="The spider's method for this page.", show_default="parse")
 ]
 DepthOption = Annotated[int, typer.Option(min=0, help="Count the page as so many links away from its seed.")]
 
@@ -39,6 +41,7 @@ def parse(
     *,
     spider: SpiderOption = None,
     file: FileOption = None,
+    to: ToOption = None,
     depth: DepthOption = 0,
     cache: CacheOption = None,
     crawl: CrawlOption = None,
@@ -55,21 +58,21 @@ def parse(
 
     async def main() -> None:
         rules = rules_for(loaded, crawl)
-        taking_apart = Dissection(load_spider(spider) if spider else Spider(), rules)
+        taking_apart = Dissection(spider_at(url, rules, named=spider, file=loaded.path), rules)
         if file is None:
-            page, message = await _fetched(url, rules, depth, cache)
+            page, message = await _fetched(url, rules, depth, to, cache)
         else:
-            page, message = saved_page(file, url, rules.crawl, depth=depth)
+            page, message = saved_page(file, url, rules.crawl, depth=depth, to=to)
         print(json.dumps(await taking_apart.of(page, message), indent=2, ensure_ascii=False))
 
     run(PROGRAM, main, debug=debug)
 
 
-async def _fetched(url: str, rules: Rules, depth: int, cache: Path | None) -> tuple[Page, UrlMessage]:
+async def _fetched(url: str, rules: Rules, depth: int, to: str | None, cache: Path | None) -> tuple[Page, UrlMessage]:
     looks = await looked_at(rules, url, cache=cache)
     if looks[-1].outcome != "ok":  # a spider gets no other page
         raise no_page(looks[-1])
-    return page_of(looks, rules.crawl, depth=depth)
+    return page_of(looks, rules.crawl, depth=depth, to=to)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from crawl_consumer.cli.consumer_options import (
 from crawl_consumer.cli.workbench_options import CrawlOption
 from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, ConsumerSettings
-from crawl_consumer.spider import Spider, load_spider
+from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.workbench import summary
 from crawl_consumer.workbench.looking import url_of
 from crawl_consumer.workbench.rules import rules_for
@@ -95,8 +95,8 @@ def crawl_try(
             cache=cache,
             secrets=loaded.secrets,
         )
-        made = load_spider(spider) if spider else Spider()
-        ended = await trial.run(urls, settings, made, patience_s=patience, show=_show(quiet=quiet))
+        spiders = spiders_for(trial.queues, trial.topology, named=spider, file=loaded.path)
+        ended = await trial.run(urls, settings, spiders, patience_s=patience, show=_show(quiet=quiet))
         said = json.dumps(summary.told(ended)) if as_json else "\n".join(summary.lines(ended))
         print(said, file=sys.stdout if as_json and "-" not in outputs else sys.stderr)
         return ExitCode.DONE if ended.waits is None else ExitCode.TIMED_OUT

@@ -16,8 +16,10 @@ from crawl_consumer.robots import token_of
 from crawl_consumer.sink import Record
 from crawl_consumer.sinks.lines import KEY_FIELD, json_line
 from crawl_consumer.spider import Made, Parsed, Spider, run
+from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.workbench.looking import message_for
 from crawl_consumer.workbench.rules import Rules
+from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
 from crawl_producer.reach import queues_reached
 from crawl_producer.routing import Router
@@ -25,6 +27,7 @@ from crawl_producer.scope import Scope
 
 #: What a saved file counts as whose name says nothing: somebody saved a page.
 _PAGE_TYPE = "text/html"
+_NO_ERRAND = Errand()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Dissection:
             "url": page.url,
             "status": page.status,
             "crawl": self.rules.crawl,
-            "items": [_item(made, number) for number, made in enumerate(kept.items)],
+            "items": [_item(made) for made in kept.items],
+            "items_invalid": [{"number": wrong.number, "error": wrong.error} for wrong in kept.invalid],
             "items_not_kept": {"noindex": left_out} if (left_out := len(parsed.items) - len(kept.items)) else {},
             "links": list(self._links(message, parsed, kept)),
             "no_urls": dict(parsed.rejected),
@@ -65,15 +69,36 @@ class Dissection:
         followed = frozenset(kept.follows)
         for url in parsed.follows:
             reason = scope.refusal(url, depth=message.depth + 1, root=message.root) if url in followed else unwanted
+            errand = kept.errands.get(url, _NO_ERRAND)
+            said = {name: value for name, value in errand.fields().items() if name != "route"}
             if reason is not None:
-                yield {"url": url, "in_scope": False, "reason": reason}
+                yield {"url": url, "in_scope": False, "reason": reason, **said}
                 continue
-            exchange, key = router.route(url, seed=False)
+            exchange, key = router.named(errand.route) if errand.route else router.route(url, seed=False)
             queues = sorted(queues_reached(self.rules.topology, exchange, key))
-            yield {"url": url, "in_scope": True, "exchange": exchange, "key": key, "queues": queues}
+            yield {"url": url, "in_scope": True, "exchange": exchange, "key": key, "queues": queues, **said}
 
 
-def saved_page(path: Path, url: str, crawl: str, *, depth: int = 0) -> tuple[Page, UrlMessage]:
+def spider_at(url: str, rules: Rules, *, named: str | None = None, file: Path | None = None) -> Spider:
+    """The spider of the queue that a link to ``url`` would be sent to, in a crawl by these rules.
+
+    Args:
+        url: canonical.
+        rules: the crawl's.
+        named: this one instead, as on the command line of ``crawl-consumer``.
+        file: where exchanges.yaml is, for errors.
+
+    Raises:
+        SpiderInvalid: it cannot be had; see :func:`crawl_consumer.spiders.choosing.spiders_for`.
+    """
+    exchange, key = Router(rules.spec).route(url, seed=False)
+    ours = [name for name, queue in rules.topology.queues.items() if queue.crawl == rules.crawl]
+    reached = queues_reached(rules.topology, exchange, key)
+    queue = min(reached.intersection(ours), default=ours[0])
+    return spiders_for([queue], rules.topology, named=named, file=file)[queue]
+
+
+def saved_page(path: Path, url: str, crawl: str, *, depth: int = 0, to: str | None = None) -> tuple[Page, UrlMessage]:
     """A page out of a file, as if it had come from ``url``.
 
     Raises:
@@ -93,12 +118,12 @@ def saved_page(path: Path, url: str, crawl: str, *, depth: int = 0) -> tuple[Pag
         content_type=kind,
         wire_bytes=len(body),
     )
-    message = message_for(crawl, url, depth=depth)
+    message = message_for(crawl, url, depth=depth, to=to)
     return Page(response, message), message
 
 
-def _item(made: Made, number: int) -> dict[str, Any]:
+def _item(made: Made) -> dict[str, Any]:
     """As an output would write it, without the key that tells it from others of its crawl."""
-    item: dict[str, Any] = json.loads(json_line(Record("", number, made.fields, made.model)))
+    item: dict[str, Any] = json.loads(json_line(Record("", made.number, made.fields, made.model)))
     del item[KEY_FIELD]
     return item

@@ -128,7 +128,7 @@ async def looked_at(rules: Rules, url: str, *, cache: Path | None = None) -> tup
         return await looking.look(url)
 
 
-def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0) -> tuple[Page, UrlMessage]:
+def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0, to: str | None = None) -> tuple[Page, UrlMessage]:
     """The page at the end, and the message that it would have been fetched for.
 
     Raises:
@@ -137,7 +137,7 @@ def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0) -> tuple[Pag
     last = looks[-1]
     if last.response is None:
         raise no_page(last)
-    message = message_for(crawl, last.url, depth=depth, redirects=len(looks) - 1)
+    message = message_for(crawl, last.url, depth=depth, redirects=len(looks) - 1, to=to)
     return Page(last.response, message), message
 
 
@@ -147,9 +147,9 @@ def no_page(look: Look) -> NoPage:
     return NoPage(f"{look.url}: {why}", remedy=f"crawl-fetch {look.url} shows all of it")
 
 
-def message_for(crawl: str, url: str, *, depth: int = 0, redirects: int = 0) -> UrlMessage:
+def message_for(crawl: str, url: str, *, depth: int = 0, redirects: int = 0, to: str | None = None) -> UrlMessage:
     """The message of a URL that is looked at on its own: it is its own root."""
-    return UrlMessage(crawl=crawl, url=url, depth=depth, root=host(url), redirects=redirects)
+    return UrlMessage(crawl=crawl, url=url, depth=depth, root=host(url), redirects=redirects, to=to)
 
 
 def url_of(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -91,14 +91,20 @@ class Trial:
         return tuple(name for name, queue in self.topology.queues.items() if queue.crawl == self.crawl)
 
     async def run(
-        self, urls: Sequence[str], settings: ConsumerSettings, spider: Spider, *, patience_s: float, show: Show
+        self,
+        urls: Sequence[str],
+        settings: ConsumerSettings,
+        spiders: Mapping[str, Spider],
+        *,
+        patience_s: float,
+        show: Show,
     ) -> Ended:
         """Crawl ``urls`` until complete, signalled, or out of patience.
 
         Args:
             urls: canonical seeds.
             settings: of the consumer that does it.
-            spider: takes the pages apart.
+            spiders: take the pages of each queue apart.
             patience_s: seconds that may pass without anything to fetch.
             show: is given the books to show while the crawl runs.
 
@@ -110,7 +116,7 @@ class Trial:
             await stack.enter_async_context(self._broker)
             self._declare()
             servers = Servers(_CONSUMER, self._broker, MemorySlots(), self._ledger, self._robots_under)
-            worker = await stack.enter_async_context(opened_on(servers, settings, self.topology, spider))
+            worker = await stack.enter_async_context(opened_on(servers, settings, self.topology, spiders))
             await self._seed(urls)
             async with show(worker.books):
                 waits = await self._work(worker, patience_s)

@@ -87,7 +87,10 @@ class Outlet:
                 message.routing_key,
                 message.body,
                 BasicProperties(  # type: ignore[no-untyped-call]
-                    headers=dict(message.headers), delivery_mode=_PERSISTENT, message_id=message.message_id
+                    headers=dict(message.headers),
+                    delivery_mode=_PERSISTENT,
+                    priority=message.priority,
+                    message_id=message.message_id,
                 ),
                 mandatory=True,
             )

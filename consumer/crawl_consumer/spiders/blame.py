@@ -1,0 +1,32 @@
+"""Where a spider's error came from, in one line."""
+
+import inspect
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+_MAX_ERROR_CHARS = 300
+
+
+def in_one_line(name: str, function: Callable[..., Any], url: str, error: Exception) -> str:
+    """The error with its place: the innermost line of the function's own file that it passed through.
+
+    Args:
+        name: what the function is called.
+        function: of the user's; where it begins is the place of an error that did not pass through its file.
+        url: of the page.
+        error: what was raised.
+    """
+    text = f"{name} at {_place(function, error)}: {type(error).__name__}: {error}"
+    return f"{' '.join(text.split())[:_MAX_ERROR_CHARS]} (on {url})"
+
+
+def _place(function: Callable[..., Any], error: Exception) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    if code is None:  # an object that can be called
+        return f"{frames[-1].filename}:{frames[-1].lineno}"
+    for frame in reversed(frames):
+        if frame.filename == code.co_filename:
+            return f"{frame.filename}:{frame.lineno}"
+    return f"{code.co_filename}:{code.co_firstlineno}"
