@@ -169,7 +169,7 @@ class Crawl:
             case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
                 log.error("%s is given up: %d consumers died over it", message.url, begun.trials + 1)
                 await self._settle(delivery, message, Work(url, ""), quarantined(begun.trials))
-            case _ if lacking := lack(self._spider(delivery), message.to):
+            case _ if lacking := lack(self._spider(work_queue(delivery.queue)), message.to):
                 log.error("%s: %s", message.url, lacking)
                 await self._settle(delivery, message, Work(url, ""), no_method(lacking))
             case _:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from crawl_dedup import Ledger, LedgerForgot, Standing, born_ms
 from crawl_producer.admission import Admission, Work
 from crawl_producer.broker import Broker, Outgoing
+from crawl_producer.errand import Way
 from crawl_producer.errors import Unroutable
 from crawl_producer.routing import Router
 
@@ -63,6 +64,7 @@ class _Copy:
 
     url: str
     body: bytes
+    way: Way | None
 
     def encode(self) -> bytes:
         return self.body
@@ -113,7 +115,10 @@ async def readmit(memory: Memory, messages: Mapping[str, Outgoing], broker: Brok
         BrokerUnreachable, LedgerUnavailable: run it again.
     """
     door = Admission([memory.ledger], broker, _SameWay(messages), max_pages=max_pages, refused_tries=None)
-    links = [_Copy(url, message.body) for url, message in messages.items()]
+    links = [
+        _Copy(url, message.body, None if message.priority is None else (None, message.priority))
+        for url, message in messages.items()
+    ]
     parent = memory.ledger.seed_parent("\n".join(messages).encode())
     try:
         admitted = await door.admit(Work(parent, "seeded", links, relies_on=memory.born), seed=True)

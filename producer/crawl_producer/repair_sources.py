@@ -42,7 +42,8 @@ async def from_journal(copies: AsyncIterable[Copy], crawl: str, topology: Topolo
             continue
         where = (copy.exchange, copy.routing_key)
         exchange, key = where if bound(*where) else router.route(message.url, seed=message.depth == 0)
-        yield Found(message.url, Outgoing(exchange, key, copy.body, copy.message_id), message.first_seen_ms)
+        outgoing = Outgoing(exchange, key, copy.body, copy.message_id, priority=message.priority)
+        yield Found(message.url, outgoing, message.first_seen_ms)
 
 
 async def from_file(path: Path, crawl: str, router: Router) -> AsyncIterator[Found]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.robots_fetch import Asks
@@ -23,12 +24,14 @@ class Paced:
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._not_before_s: dict[str, float] = {}
 
-    async def fetch(self, url: str, *, first_bytes: int | None = None) -> Response | FetchFailure:
+    async def fetch(
+        self, url: str, *, first_bytes: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response | FetchFailure:
         """See :meth:`crawl_consumer.fetch.Fetcher.fetch`; the wait is no part of the time that it took."""
         name = host(url)
         async with self._turns[name]:
             await asyncio.sleep(self._not_before_s.get(name, 0.0) - time.monotonic())
             try:
-                return await self._fetcher.fetch(url, first_bytes=first_bytes)
+                return await self._fetcher.fetch(url, first_bytes=first_bytes, headers=headers)
             finally:
                 self._not_before_s[name] = time.monotonic() + self._delay_s
