@@ -58,7 +58,8 @@ class Step:
 
     ``story`` names what is run, ``at`` is what CRASH_AT is set to, ``again`` how many repeated fetches it explains:
     exactly so many, because one page is in hand at a time. ``perhaps`` more are possible where the crash may leave two
-    messages of the broken page: each is tried, if it comes before the other has come to its end.
+    messages of the broken page: each is tried, if it comes before the other has come to its end. Where one dies while
+    it resumes an outbox, that may be the sweeper's, and a story beside it have any page in hand.
     """
 
     story: str
@@ -78,13 +79,22 @@ class Step:
         return self.at.endswith(":drop")
 
     @property
+    def beside(self):
+        """Whether a page may be in hand that has nothing to do with the place of the crash."""
+        return self.point == "amqp.written" or self.story == "resuming"
+
+    @property
     def letters(self):
         """How many dead letters of the broken page may be left; one confirmed just before the crash is doubled."""
         if self.story == "dropping":
             return {0}
+<<<<<<< .merge_file_c2l2gv
         if self.story == "refusing":  # of an invalid item as well, and its page was fetched twice
             return {3}
         return {1, 2} if self.point in {"buried", "amqp.written"} else {1}
+=======
+        return {1, 2} if self.beside or self.point == "buried" else {1}
+>>>>>>> .merge_file_2yEkAT
 
 
 STEPS = {str(step): step for *cause, crashes in _TABLE for at in crashes.split() for step in [Step(*cause, at)]}

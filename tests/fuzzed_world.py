@@ -126,7 +126,7 @@ class LifeWeb:
     def __init__(self, life):
         self._life = life
 
-    async def fetch(self, url, *, first_bytes=None):
+    async def fetch(self, url, *, first_bytes=None, headers=None):
         life = self._life
         await life.takes(FETCH_S)
         if life.chance.random() < TIMEOUT:

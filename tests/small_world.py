@@ -44,7 +44,7 @@ class SmallWeb:
         self.fetched = []
         self.at = []
 
-    async def fetch(self, url, *, first_bytes=None):
+    async def fetch(self, url, *, first_bytes=None, headers=None):
         self.fetched.append(url)
         self.at.append(time.monotonic())
         page = self.pages.get(url, (404, {}, b""))

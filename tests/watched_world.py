@@ -68,9 +68,9 @@ class WatchedWeb(SmallWeb):
         super().__init__(pages)
         self._world = world
 
-    async def fetch(self, url, *, first_bytes=None):
+    async def fetch(self, url, *, first_bytes=None, headers=None):
         self._world.saw("fetch", url)
-        return await super().fetch(url, first_bytes=first_bytes)
+        return await super().fetch(url, first_bytes=first_bytes, headers=headers)
 
 
 class WatchedLedger(MemoryLedger):

@@ -249,7 +249,7 @@ class _Walk:
         again = fetched - plan
         least, most = self._step.again, self._step.again + self._step.perhaps
         assert least <= again.total() <= most, again
-        if self._step.point != "amqp.written":
+        if not self._step.beside:
             assert again.total() - again[BROKEN] <= least, again
 
     def _check_finishes(self):

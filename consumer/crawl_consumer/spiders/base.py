@@ -84,7 +84,7 @@ class Spider:
 
     def record(self, page: Page) -> Yields:
         """Yield one record about the page, and follow nothing: ``page.follow(link, to="record")``."""
-        return (record_of(page),)
+        return (record_of(page, len(page.links())),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,8 @@ class Pages:
     links: int
 
 
-def record_of(page: Page) -> Pages:
-    """The default record of a page."""
+def record_of(page: Page, links: int) -> Pages:
+    """The default record of a page that has so many links."""
     return Pages(
         page.url,
         page.status,
@@ -125,7 +125,7 @@ def record_of(page: Page) -> Pages:
         page.parent,
         datetime.fromtimestamp(page.fetched_at, UTC).isoformat(timespec="milliseconds"),
         page.size_bytes,
-        len(page.links()),
+        links,
     )
 
 
@@ -141,8 +141,9 @@ def methods(spider: type[Spider]) -> frozenset[str]:
 
 
 def _record_and_links(page: Page) -> Iterator[Item | Follow]:
-    yield record_of(page)
-    for url in page.links():
+    found = page.links()
+    yield record_of(page, len(found))
+    for url in found:
         yield Follow(url)
 
 

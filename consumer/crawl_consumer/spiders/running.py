@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,8 +35,8 @@ class Parsed:
     invalid: tuple[Invalid, ...] = ()
 
 
-class _Taking:
-    """Sorts what a spider yields for one page."""
+class _Taken:
+    """What a spider has yielded for one page, sorted."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -45,30 +45,40 @@ class _Taking:
         self._follows: dict[str, None] = {}
         self._errands: dict[str, Errand] = {}
 
-    def take(self, thing: object) -> None:
-        """Raises TypeError: it is nothing that may be yielded."""
-        if isinstance(thing, Follow):
-            self._follow(thing)
+    def taker(self) -> Callable[[object], None]:
+        """Takes the next thing; raises TypeError for what may not be yielded.
+
+        A closure, because a page has dozens of links, and to look things up in ``self`` for each of them is felt. It
+        is not kept here: a circle would keep the page and its tree until somebody collects garbage.
+        """
+        follows, resolve, rejected = self._follows, self._page.resolve, self._page.rejected
+
+        def take(thing: object) -> None:
+            if not isinstance(thing, Follow):
+                self._keep(thing)
+                return
+            href, errand = thing
+            if not href:  # an <a> without href
+                rejected["no_href"] += 1
+                return
+            try:
+                url = resolve(href)
+            except UrlInvalid:  # the page counted it
+                return
+            follows[url] = None
+            if errand is not None:
+                self._errands.setdefault(url, errand)
+
+        return take
+
+    def _keep(self, thing: object) -> None:
+        item = made(thing, len(self._items) + len(self._invalid))
+        if isinstance(item, Made):
+            self._items.append(item)
         else:
-            item = made(thing, len(self._items) + len(self._invalid))
-            if isinstance(item, Made):
-                self._items.append(item)
-            else:
-                self._invalid.append(item)
+            self._invalid.append(item)
 
-    def _follow(self, follow: Follow) -> None:
-        if not follow.url:  # an <a> without href
-            self._page.rejected["no_href"] += 1
-            return
-        try:
-            url = self._page.resolve(follow.url)
-        except UrlInvalid:  # the page counted it
-            return
-        self._follows[url] = None
-        if follow.errand is not None:
-            self._errands.setdefault(url, follow.errand)
-
-    def taken(self) -> Parsed:
+    def parsed(self) -> Parsed:
         """All of it."""
         follows, invalid = tuple(self._follows), tuple(self._invalid)
         return Parsed(tuple(self._items), follows, self._page.rejected, self._errands, invalid)
@@ -83,23 +93,24 @@ async def run(spider: Spider, page: Page) -> Parsed:
     name = page.to or DEFAULT_METHOD
     if lacking := lack(spider, name):
         raise SpiderRaised(f"{lacking} (on {page.url})")
-    taking = _Taking(page)
+    taken = _Taken(page)
+    take = taken.taker()
     try:
         result: Any = getattr(spider, name)(page)
         if inspect.isawaitable(result):
             result = await result
         if isinstance(result, AsyncIterable):
             async for thing in result:
-                taking.take(thing)
+                take(thing)
         elif result is not None:
             for thing in result:
-                taking.take(thing)
+                take(thing)
         if spider.rules and rules.apply_to(spider.rules, page.to):
             for follow in rules.follows(spider.rules, page):
-                taking.take(follow)
+                take(follow)
     except Exception as error:
         raise SpiderRaised(_in_one_line(spider, name, page, error)) from error
-    return taking.taken()
+    return taken.parsed()
 
 
 async def called(spider: Spider, hook: str, page: Page, *arguments: object) -> None:
