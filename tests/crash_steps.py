@@ -88,13 +88,9 @@ class Step:
         """How many dead letters of the broken page may be left; one confirmed just before the crash is doubled."""
         if self.story == "dropping":
             return {0}
-<<<<<<< .merge_file_c2l2gv
         if self.story == "refusing":  # of an invalid item as well, and its page was fetched twice
             return {3}
-        return {1, 2} if self.point in {"buried", "amqp.written"} else {1}
-=======
         return {1, 2} if self.beside or self.point == "buried" else {1}
->>>>>>> .merge_file_2yEkAT
 
 
 STEPS = {str(step): step for *cause, crashes in _TABLE for at in crashes.split() for step in [Step(*cause, at)]}
