@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from crawl_dev import PrivateServers, RabbitCluster, RabbitInstallation, RedisServer, ServersError
 from crawl_dev.databases import MariaDbServer, PostgresServer
@@ -21,6 +22,10 @@ _SERVER_FIXTURES = {"rabbit", "cluster", "redis_server", "postgres", "mariadb"}
 collect_ignore = (
     [] if RabbitInstallation.chosen().root else ["integration/test_another_system.py", "e2e/test_rabbitmq_to_come.py"]
 )
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
