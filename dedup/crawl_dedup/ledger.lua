@@ -88,6 +88,13 @@ local function superseded(books, url, attempt)
   return next and tonumber(next) > tonumber(attempt)
 end
 
+-- Messages of any attempt matter again. Whoever has the lease has it no more, dead, frozen or alive: what he says later
+-- is of an attempt from before, whose message may be gone. That it was left tells of a consumer's death as before.
+local function begin_attempts_anew(books, url)
+  redis.call('HDEL', books .. 'tries', url)
+  redis.call('SET', books .. 'lease:' .. url, '', 'XX', 'KEEPTTL')
+end
+
 local function end_url(books, url, outcome)
   local bucket, member = place(url)
   redis.call('HDEL', books .. 'tries', url)
@@ -224,20 +231,16 @@ end
 local function release(keys, args)
   local books, url, next = keys[1], args[1], tonumber(args[3])
   local lease = books .. 'lease:' .. url
-  if redis.call('GET', lease) == args[2] then redis.call('DEL', lease) end
-  if next > 0 and not superseded(books, url, next - 1) then
-    local bucket, member = place(url)
-    -- What a frozen consumer says of a URL that has ended since would stay for ever.
-    if redis.call('SISMEMBER', books .. 'adm:' .. bucket, member) == 1 then
-      redis.call('HSET', books .. 'tries', url, next)
-    end
-  end
+  -- Who lost it was frozen: the URL may have ended since, and been opened again, without that attempt's message.
+  if redis.call('GET', lease) ~= args[2] then return {'released'} end
+  redis.call('DEL', lease)
+  if next > 0 and not superseded(books, url, next - 1) then redis.call('HSET', books .. 'tries', url, next) end
   return {'released'}
 end
 
 -- args: url …
 local function restart(keys, args)
-  for _, url in ipairs(args) do redis.call('HDEL', keys[1] .. 'tries', url) end
+  for _, url in ipairs(args) do begin_attempts_anew(keys[1], url) end
   return {'restarted'}
 end
 
@@ -246,7 +249,7 @@ local function reopen(keys, args)
   local books, url, outcome, letter = keys[1], args[1], args[2], args[3]
   local bucket, member = place(url)
   local again = books .. 'again:' .. url
-  redis.call('HDEL', books .. 'tries', url)
+  begin_attempts_anew(books, url)
   if not is_done(books, bucket, member) then
     if adopt(books, bucket, member) then redis.call('SET', again, letter, 'PX', args[4]) end
     return {'open'}

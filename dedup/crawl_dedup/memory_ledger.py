@@ -171,13 +171,13 @@ class MemoryLedger:
         books, lease = self._books, self._books.leases.get(url)
         if lease and lease.holder == self._consumer:
             del books.leases[url]
-        if next_attempt > books.tries.get(url, 0) and url in books.admitted:
-            books.tries[url] = next_attempt
+            if next_attempt > books.tries.get(url, 0):
+                books.tries[url] = next_attempt
 
     async def restart(self, urls: Sequence[Fingerprint]) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.restart`."""
         for url in urls:
-            self._books.tries.pop(url, None)
+            self._books.begin_attempts_anew(url)
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.trial`."""
@@ -190,7 +190,7 @@ class MemoryLedger:
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
         books, mine = self._books, (letter, self._store.clock() + REOPENED_TTL_S)
-        books.tries.pop(url, None)
+        books.begin_attempts_anew(url)
         if url not in books.done:
             if books.adopt(url):
                 books.reopened[url] = mine

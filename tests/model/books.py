@@ -112,14 +112,17 @@ def delete_outbox(books: Books, parent: str) -> Books:
 
 
 def release(books: Books, url: str, me: str, next_attempt: int = 0) -> Books:
+    if (url, me) not in books.leases:
+        return books
     books = books._replace(leases=books.leases - {(url, me)})
-    if next_attempt <= books.latest(url) or url not in books.admitted:
+    if next_attempt <= books.latest(url):
         return books
     return books._replace(tries=_others(books.tries, url) | {(url, next_attempt)})
 
 
 def restart(books: Books, urls: Urls) -> Books:
-    return books._replace(tries=frozenset(pair for pair in books.tries if pair[0] not in urls))
+    tries = frozenset(pair for pair in books.tries if pair[0] not in urls)
+    return books._replace(tries=tries, leases=frozenset(pair for pair in books.leases if pair[0] not in urls))
 
 
 def orphan(books: Books, parent: str, me: str) -> Answer:
