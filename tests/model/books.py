@@ -111,11 +111,11 @@ def delete_outbox(books: Books, parent: str) -> Books:
     return books._replace(outboxes=frozenset(pair for pair in books.outboxes if pair[0] != parent))
 
 
-def release(books: Books, url: str, me: str, next_attempt: int = 0) -> Books:
-    if (url, me) not in books.leases:
+def release(books: Books, url: str, me: str, next_attempt: int = 0, flaws: Flaws = frozenset()) -> Books:
+    if (url, me) not in books.leases and Flaw.RELEASE_OF_A_LOST_LEASE not in flaws:
         return books
     books = books._replace(leases=books.leases - {(url, me)})
-    if next_attempt <= books.latest(url):
+    if next_attempt <= books.latest(url) or url not in books.admitted:
         return books
     return books._replace(tries=_others(books.tries, url) | {(url, next_attempt)})
 
@@ -123,6 +123,10 @@ def release(books: Books, url: str, me: str, next_attempt: int = 0) -> Books:
 def restart(books: Books, urls: Urls) -> Books:
     tries = frozenset(pair for pair in books.tries if pair[0] not in urls)
     return books._replace(tries=tries, leases=frozenset(pair for pair in books.leases if pair[0] not in urls))
+
+
+def reopen(books: Books, url: str) -> Books:
+    return restart(books._replace(done=books.done - {url}, admitted=books.admitted | {url}), frozenset({url}))
 
 
 def orphan(books: Books, parent: str, me: str) -> Answer:
