@@ -88,10 +88,9 @@ local function superseded(books, url, attempt)
   return next and tonumber(next) > tonumber(attempt)
 end
 
--- Messages of any attempt matter again. Whoever has the lease has it no more, dead, frozen or alive: what he says later
--- is of an attempt from before, whose message may be gone. That it was left tells of a consumer's death as before.
-local function begin_attempts_anew(books, url)
-  redis.call('HDEL', books .. 'tries', url)
+-- Whoever has the lease has it no more: what he says later is of an attempt from before, whose message may be gone. That
+-- it was left tells of a consumer's death as before.
+local function disown(books, url)
   redis.call('SET', books .. 'lease:' .. url, '', 'XX', 'KEEPTTL')
 end
 
@@ -240,7 +239,10 @@ end
 
 -- args: url …
 local function restart(keys, args)
-  for _, url in ipairs(args) do begin_attempts_anew(keys[1], url) end
+  for _, url in ipairs(args) do
+    redis.call('HDEL', keys[1] .. 'tries', url)
+    disown(keys[1], url)
+  end
   return {'restarted'}
 end
 
@@ -249,7 +251,9 @@ local function reopen(keys, args)
   local books, url, outcome, letter = keys[1], args[1], args[2], args[3]
   local bucket, member = place(url)
   local again = books .. 'again:' .. url
-  begin_attempts_anew(books, url)
+  redis.call('HDEL', books .. 'tries', url)
+  -- One that lives may have got the message of another letter of this page, and need not be disturbed.
+  if not living_holder(books, url) then disown(books, url) end
   if not is_done(books, bucket, member) then
     if adopt(books, bucket, member) then redis.call('SET', again, letter, 'PX', args[4]) end
     return {'open'}

@@ -225,7 +225,7 @@ class Ledger(Protocol):
     async def restart(self, urls: Sequence[Fingerprint]) -> None:
         """Let messages of any attempt matter again, for open URLs whose latest ones may be lost.
 
-        Leases on them are their consumers' no more: :meth:`reopen` does the same.
+        Leases on them are their consumers' no more; :meth:`reopen` does the same with those of the dead and the frozen.
         """
 
     async def trial(self, url: Fingerprint, number: int) -> None:

@@ -177,7 +177,8 @@ class MemoryLedger:
     async def restart(self, urls: Sequence[Fingerprint]) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.restart`."""
         for url in urls:
-            self._books.begin_attempts_anew(url)
+            self._books.tries.pop(url, None)
+            self._books.disown(url)
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.trial`."""
@@ -190,7 +191,9 @@ class MemoryLedger:
     async def reopen(self, url: Fingerprint, *, outcome: str, letter: str) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
         books, mine = self._books, (letter, self._store.clock() + REOPENED_TTL_S)
-        books.begin_attempts_anew(url)
+        books.tries.pop(url, None)
+        if not self._living_holder(url)[0]:
+            books.disown(url)
         if url not in books.done:
             if books.adopt(url):
                 books.reopened[url] = mine

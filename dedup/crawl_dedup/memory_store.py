@@ -58,9 +58,8 @@ class Books:
         self.counts["adopted"] += 1
         return True
 
-    def begin_attempts_anew(self, url: Fingerprint) -> None:
-        """Messages of any attempt matter again; whoever has the lease has it no more, and its trace stays."""
-        self.tries.pop(url, None)
+    def disown(self, url: Fingerprint) -> None:
+        """Whoever has the lease has it no more, and its trace stays."""
         if lease := self.leases.get(url):
             self.leases[url] = replace(lease, holder="")
 

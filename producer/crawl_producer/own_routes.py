@@ -72,5 +72,6 @@ class Reach:
             if (other := self._topology.queues[queue].crawl) != self._crawl:
                 raise RouteInvalid(f"{where} comes to {queue!r}, a queue of crawl {other!r}")
         if self._group not in {None, *(self._topology.queues[queue].group for queue in reached)}:
-            raise RouteInvalid(f"{where} comes to no queue of group {self._group!r}, only to {', '.join(sorted(reached))}")
+            others = ", ".join(sorted(reached))
+            raise RouteInvalid(f"{where} comes to no queue of group {self._group!r}, only to {others}")
         return reached

@@ -286,6 +286,19 @@ async def test_who_was_frozen_says_nothing_of_attempts_that_were_begun_anew_mean
 
 
 @in_a_world
+async def test_another_letter_of_a_page_leaves_it_to_who_has_it_in_hand(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.commit(Commit(url, "ok"))
+    assert await b.reopen(url, outcome="ok", letter="1")
+    await a.begin(url)
+    assert await b.reopen(url, outcome="ok", letter="1")
+    assert (await b.begin(url)).verdict is Verdict.BUSY
+    await a.release(url, next_attempt=1)
+    assert (await b.begin(url)).verdict is Verdict.DONE
+
+
+@in_a_world
 async def test_a_letter_of_an_open_url_that_was_retried_begins_its_attempts_anew(world):
     a = await living(world, "a")
     [url] = urls(a, "page")

@@ -63,7 +63,7 @@ def _handed_out(state: State, index: int, worker: Worker) -> State:
 
 
 def _replayed(state: State, url: str) -> Move:
-    """Its three steps are told in crawl_producer.dead_ends; here they are one. There may be another letter of this URL."""
+    """Its three steps (see crawl_producer.dead_ends) are one here. There may be another letter of this URL."""
     seen = state.seen._replace(ended=state.seen.ended - {url})
     after = state._replace(books=ledger.reopen(state.books, url), seen=seen).with_message(Message(url))
     return f"the dead letter of {url} is replayed", after.without("replays")

@@ -126,7 +126,8 @@ def restart(books: Books, urls: Urls) -> Books:
 
 
 def reopen(books: Books, url: str) -> Books:
-    return restart(books._replace(done=books.done - {url}, admitted=books.admitted | {url}), frozenset({url}))
+    """Of a URL that is done: nobody has a lease on it."""
+    return books._replace(done=books.done - {url}, admitted=books.admitted | {url})
 
 
 def orphan(books: Books, parent: str, me: str) -> Answer:
