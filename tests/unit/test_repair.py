@@ -206,6 +206,24 @@ def test_the_group_that_misses_a_url_decides():
     in_a_small_world(story)
 
 
+def test_a_group_that_has_a_url_in_hand_keeps_it_when_another_gets_it_again():
+    async def story(world):
+        a = MemoryLedger(world.store, LedgerName("c", "a"), "doctor")
+        b, other = (MemoryLedger(world.store, LedgerName("c", "b"), consumer) for consumer in ("at work", "other"))
+        url = a.fingerprint(page(1))
+        for ledger in (a, b):
+            await ledger.heartbeat()
+            await ledger.begin(url)
+        await a.release(url)
+        report = await repair(world, journal(copy(1)), ledgers=[a, b])
+        assert (report.republished, waiting(world)) == (1, [1])
+        assert (await other.begin(url)).verdict is Verdict.BUSY
+        await b.release(url, next_attempt=1)
+        assert (await other.begin(url)).verdict is Verdict.DONE
+
+    in_a_small_world(story)
+
+
 def test_what_was_retried_and_purged_is_worked_on_when_it_comes_again():
     async def story(world):
         await world.seed(page(1))
