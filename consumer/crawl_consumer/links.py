@@ -28,8 +28,11 @@ _HREF = re.compile(
 
 #: Folders of pages whose references a process remembers the URLs of …
 REMEMBERED_FOLDERS = 32
-#: … and how many of each; they take about 400 bytes apiece.
+#: … and how many of each; they take about 400 bytes apiece …
 REMEMBERED = 2048
+#: … because longer ones (characters of reference and URL) are not remembered: a reference may have 33,000 characters
+#: and become a short URL, and a few hundred pages of such would take 2 GB.
+REMEMBERED_CHARS = 512
 
 #: What a spider may say of URLs: regular expressions that are searched (not matched) in them.
 Patterns = str | re.Pattern[str] | Iterable[str | re.Pattern[str]]
@@ -166,9 +169,11 @@ def resolve(base: str, base_folder: str, href: str) -> str:
         return join(base, href)
     known = remembered(base_folder)
     if (url := known.get(href)) is None:
-        if len(known) >= REMEMBERED:
-            known.clear()
-        url = known[href] = join(base_folder, href)
+        url = join(base_folder, href)
+        if len(href) + len(url) <= REMEMBERED_CHARS:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            known[href] = url
     return url
 
 

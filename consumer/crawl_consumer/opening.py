@@ -116,7 +116,7 @@ async def opened_on(
             if cache:
                 pages = cached = Cached(fetcher, cache)
                 gate = CachedGate(gate, cached)
-            routes = Reach(topology, name.crawl)
+            routes = Reach(topology, name.crawl, name.group)
             tools = Tools(broker, pages, Spider(), sinks, robots, gate, company, own_routes=routes, spiders=spiders)
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)

@@ -88,6 +88,12 @@ local function superseded(books, url, attempt)
   return next and tonumber(next) > tonumber(attempt)
 end
 
+-- Whoever has the lease has it no more: what he says later is of an attempt from before, whose message may be gone. That
+-- it was left tells of a consumer's death as before.
+local function disown(books, url)
+  redis.call('SET', books .. 'lease:' .. url, '', 'XX', 'KEEPTTL')
+end
+
 local function end_url(books, url, outcome)
   local bucket, member = place(url)
   redis.call('HDEL', books .. 'tries', url)
@@ -224,20 +230,19 @@ end
 local function release(keys, args)
   local books, url, next = keys[1], args[1], tonumber(args[3])
   local lease = books .. 'lease:' .. url
-  if redis.call('GET', lease) == args[2] then redis.call('DEL', lease) end
-  if next > 0 and not superseded(books, url, next - 1) then
-    local bucket, member = place(url)
-    -- What a frozen consumer says of a URL that has ended since would stay for ever.
-    if redis.call('SISMEMBER', books .. 'adm:' .. bucket, member) == 1 then
-      redis.call('HSET', books .. 'tries', url, next)
-    end
-  end
+  -- Who lost it was frozen: the URL may have ended since, and been opened again, without that attempt's message.
+  if redis.call('GET', lease) ~= args[2] then return {'released'} end
+  redis.call('DEL', lease)
+  if next > 0 and not superseded(books, url, next - 1) then redis.call('HSET', books .. 'tries', url, next) end
   return {'released'}
 end
 
 -- args: url …
 local function restart(keys, args)
-  for _, url in ipairs(args) do redis.call('HDEL', keys[1] .. 'tries', url) end
+  for _, url in ipairs(args) do
+    redis.call('HDEL', keys[1] .. 'tries', url)
+    disown(keys[1], url)
+  end
   return {'restarted'}
 end
 
@@ -247,6 +252,8 @@ local function reopen(keys, args)
   local bucket, member = place(url)
   local again = books .. 'again:' .. url
   redis.call('HDEL', books .. 'tries', url)
+  -- One that lives may have got the message of another letter of this page, and need not be disturbed.
+  if not living_holder(books, url) then disown(books, url) end
   if not is_done(books, bucket, member) then
     if adopt(books, bucket, member) then redis.call('SET', again, letter, 'PX', args[4]) end
     return {'open'}

@@ -218,11 +218,15 @@ class Ledger(Protocol):
         Args:
             url: what was in hand.
             next_attempt: the attempt for which the broker has *confirmed* a message in place of the one in hand: no
-                copy of an earlier one matters from now on. 0: there is none.
+                copy of an earlier one matters from now on. 0: there is none. Means nothing when the lease is not mine
+                any more: then the attempts may have begun anew since.
         """
 
     async def restart(self, urls: Sequence[Fingerprint]) -> None:
-        """Let messages of any attempt matter again, for open URLs whose latest ones may be lost."""
+        """Let messages of any attempt matter again, for open URLs whose latest ones may be lost.
+
+        Leases on them are their consumers' no more; :meth:`reopen` does the same with those of the dead and the frozen.
+        """
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """Note that a URL that a consumer died over is tried alone, for the ``number``-th time."""

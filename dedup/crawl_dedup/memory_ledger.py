@@ -171,13 +171,14 @@ class MemoryLedger:
         books, lease = self._books, self._books.leases.get(url)
         if lease and lease.holder == self._consumer:
             del books.leases[url]
-        if next_attempt > books.tries.get(url, 0) and url in books.admitted:
-            books.tries[url] = next_attempt
+            if next_attempt > books.tries.get(url, 0):
+                books.tries[url] = next_attempt
 
     async def restart(self, urls: Sequence[Fingerprint]) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.restart`."""
         for url in urls:
             self._books.tries.pop(url, None)
+            self._books.disown(url)
 
     async def trial(self, url: Fingerprint, number: int) -> None:
         """See :meth:`crawl_dedup.ledger.Ledger.trial`."""
@@ -191,6 +192,8 @@ class MemoryLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.reopen`."""
         books, mine = self._books, (letter, self._store.clock() + REOPENED_TTL_S)
         books.tries.pop(url, None)
+        if not self._living_holder(url)[0]:
+            books.disown(url)
         if url not in books.done:
             if books.adopt(url):
                 books.reopened[url] = mine

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawl_dedup import birth
 from crawl_dedup.fingerprint import KEY_BYTES, Fingerprinter, is_synthetic
@@ -57,6 +57,11 @@ class Books:
         self.admitted_ever += 1
         self.counts["adopted"] += 1
         return True
+
+    def disown(self, url: Fingerprint) -> None:
+        """Whoever has the lease has it no more, and its trace stays."""
+        if lease := self.leases.get(url):
+            self.leases[url] = replace(lease, holder="")
 
     def end(self, url: Fingerprint, outcome: str) -> None:
         """Drop a parent's lease; a URL is done with this outcome."""

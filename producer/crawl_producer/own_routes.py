@@ -20,7 +20,7 @@ class OwnRoutes(Protocol):
     """Judges errands before their links go through the door."""
 
     def check(self, errands: Iterable[Errand]) -> None:
-        """Raises RouteInvalid: a route leads nowhere, or into another crawl."""
+        """Raises RouteInvalid: a route leads nowhere, into another crawl, or past the group that asks."""
 
 
 class AnyRoute:
@@ -36,11 +36,13 @@ class Reach:
     Args:
         topology: exchanges.yaml.
         crawl: the crawl's name.
+        group: whose ledger admits the links, so that one of its queues must get them; None: whichever.
     """
 
-    def __init__(self, topology: Topology, crawl: str) -> None:
+    def __init__(self, topology: Topology, crawl: str, group: str | None = None) -> None:
         self._topology = topology
         self._crawl = crawl
+        self._group = group
         self._exchange = topology.crawls[crawl].exchange
         self._may_warn = not any(q.max_priority for q in topology.queues.values() if q.crawl == crawl)
         #: The work queues that a route comes to, remembered. Raises RouteInvalid.
@@ -69,4 +71,7 @@ class Reach:
         for queue in sorted(reached):
             if (other := self._topology.queues[queue].crawl) != self._crawl:
                 raise RouteInvalid(f"{where} comes to {queue!r}, a queue of crawl {other!r}")
+        if self._group not in {None, *(self._topology.queues[queue].group for queue in reached)}:
+            others = ", ".join(sorted(reached))
+            raise RouteInvalid(f"{where} comes to no queue of group {self._group!r}, only to {others}")
         return reached

@@ -36,11 +36,17 @@ class Found:
         url: canonical; empty without a message.
         message: what to publish for it; None: this is no URL of this crawl.
         admitted_ms: Unix time of its admission, if the source proves that there was one; else 0.
+        groups: those that the message reaches; None: all. No other one can have lost its URL, or would ever get it.
     """
 
     url: str
     message: Outgoing | None
     admitted_ms: int = 0
+    groups: frozenset[str] | None = None
+
+    def may_be_lost_to(self, ledger: Ledger, since_ms: int) -> bool:
+        """Whether a ledger that was begun then and does not know this URL must have admitted it once."""
+        return self.admitted_ms >= since_ms and (self.groups is None or ledger.name.group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ async def ask(ledger: Ledger, copies: Mapping[str, Found]) -> Memory:
         ledger,
         born,
         {
-            url: Standing.DONE if word is Standing.UNKNOWN and copy.admitted_ms < since_ms else word
+            url: Standing.DONE if word is Standing.UNKNOWN and not copy.may_be_lost_to(ledger, since_ms) else word
             for (url, copy), word in zip(copies.items(), words, strict=True)
         },
     )

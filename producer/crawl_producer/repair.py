@@ -150,7 +150,7 @@ class Repair:
         messages = {url: found.message for url, found in fresh.items() if found.message is not None}
         name = self._ledgers[0].fingerprint
         free = [url for url, standing in standings.items() if standing is Standing.FREE]
-        await self._restart(free)
+        await self._restart(memories, free)
         # Another source may know where they can go.
         waiting = [(url, replace(messages[url], message_id=name(url))) for url in free]
         self._seen.difference_update(map(hash, await self._publish(waiting)))
@@ -159,11 +159,15 @@ class Repair:
             await self._readmit(memory, {u: m for u, m in lost.items() if memory.standings[u] is Standing.UNKNOWN})
         self._on_progress(self.report)
 
-    async def _restart(self, urls: Sequence[str]) -> None:
-        """What is published again is a first attempt, and of a later one nobody knows whether it has a message."""
-        if urls and not self._dry_run:
-            restarts = [ledger.restart([ledger.fingerprint(url) for url in urls]) for ledger in self._ledgers]
-            await asyncio.gather(*restarts)
+    async def _restart(self, memories: Sequence[Memory], urls: Sequence[str]) -> None:
+        """What is published again is a first attempt, and of a later one nobody knows whether it has a message.
+
+        In a group that has the URL in hand there will be one.
+        """
+        for memory in memories if not self._dry_run else ():
+            name = memory.ledger.fingerprint
+            if mine := [name(url) for url in urls if memory.standings[url] is Standing.FREE]:
+                await memory.ledger.restart(mine)
 
     async def _readmit(self, memory: Memory, messages: Mapping[str, Outgoing]) -> None:
         if not messages:

@@ -43,7 +43,8 @@ async def from_journal(copies: AsyncIterable[Copy], crawl: str, topology: Topolo
         where = (copy.exchange, copy.routing_key)
         exchange, key = where if bound(*where) else router.route(message.url, seed=message.depth == 0)
         outgoing = Outgoing(exchange, key, copy.body, copy.message_id, priority=message.priority)
-        yield Found(message.url, outgoing, message.first_seen_ms)
+        groups = frozenset([topology.queues[queue].group for queue in bound(exchange, key)])
+        yield Found(message.url, outgoing, message.first_seen_ms, groups or None)
 
 
 async def from_file(path: Path, crawl: str, router: Router) -> AsyncIterator[Found]:

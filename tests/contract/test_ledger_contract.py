@@ -222,6 +222,7 @@ async def test_an_earlier_attempt_that_comes_to_its_end_later_brings_nothing_bac
     [url] = urls(a, "page")
     await a.begin(url)
     await a.release(url, next_attempt=2)
+    await a.begin(url, attempt=2)
     await a.release(url, next_attempt=1)
     assert (await a.begin(url, attempt=1)).verdict is Verdict.DONE
     assert (await a.begin(url, attempt=2)).verdict is Verdict.GO
@@ -249,6 +250,52 @@ async def test_attempts_of_a_url_that_has_ended_are_forgotten_and_a_late_one_say
     await a.release(url, next_attempt=1)  # a frozen consumer's
     assert await a.reopen(url, outcome="failed", letter="1")
     assert (await a.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_who_was_frozen_says_nothing_of_attempts_after_his_url_was_replayed(world):
+    frozen, other = await living(world, "a"), await living(world, "b")
+    [url] = urls(frozen, "page")
+    await frozen.begin(url)  # its next attempt's message is confirmed; then it freezes
+    await world.passes(ALIVE_TTL_S + 1)
+    await other.heartbeat()
+    assert (await other.begin(url, attempt=1)).verdict is Verdict.GO
+    await other.commit(Commit(url, "failed"))
+    assert await other.reopen(url, outcome="failed", letter="1")
+    await frozen.heartbeat()
+    await frozen.release(url, next_attempt=1)
+    assert (await other.begin(url)).verdict is Verdict.GO
+
+
+@in_a_world
+async def test_who_was_frozen_says_nothing_of_attempts_that_were_begun_anew_meanwhile(world):
+    frozen, other = await living(world, "a"), await living(world, "b")
+    restarted, reopened = urls(frozen, "restarted", "reopened")
+    for url in (restarted, reopened):
+        await frozen.begin(url)
+    await world.passes(ALIVE_TTL_S + 1)
+    await other.heartbeat()
+    await other.restart([restarted])
+    assert await other.reopen(reopened, outcome="", letter="1")
+    await frozen.heartbeat()
+    for url in (restarted, reopened):
+        await frozen.release(url, next_attempt=1)
+        begun = await other.begin(url)
+        # A lease was left nevertheless: perhaps its consumer had died over the page.
+        assert (begun.verdict, begun.trials) == (Verdict.GO, 0)
+
+
+@in_a_world
+async def test_another_letter_of_a_page_leaves_it_to_who_has_it_in_hand(world):
+    a, b = await living(world, "a"), await living(world, "b")
+    [url] = urls(a, "page")
+    await a.commit(Commit(url, "ok"))
+    assert await b.reopen(url, outcome="ok", letter="1")
+    await a.begin(url)
+    assert await b.reopen(url, outcome="ok", letter="1")
+    assert (await b.begin(url)).verdict is Verdict.BUSY
+    await a.release(url, next_attempt=1)
+    assert (await b.begin(url)).verdict is Verdict.DONE
 
 
 @in_a_world

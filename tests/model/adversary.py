@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from model import books as ledger
 from model.protocol import Move, Protocol, successor
-from model.state import State, Worker
+from model.state import Message, State, Worker
 
 #: With one of these before it, a page may be fetched once more, because no commit of it is in Redis.
 UNCOMMITTED = {"commit", "retry"}
@@ -20,6 +21,8 @@ def moves(protocol: Protocol, state: State) -> Iterator[Move]:
             yield _frozen(state, index, worker)
         if worker.held and faults.disconnects:
             yield f"{worker.name} loses its connection", _handed_out(state, index, worker).without("disconnects")
+    if faults.replays:
+        yield from (_replayed(state, url) for url in sorted(state.seen.letters & state.books.done))
     if faults.rollbacks and state.disk is None:
         yield "(the last write of Redis that will survive)", state._replace(disk=state.books)
     elif faults.rollbacks:
@@ -57,6 +60,13 @@ def _frozen(state: State, index: int, worker: Worker) -> Move:
 def _handed_out(state: State, index: int, worker: Worker) -> State:
     assert worker.message is not None
     return state.with_message(worker.message).with_worker(index, worker._replace(held=False))
+
+
+def _replayed(state: State, url: str) -> Move:
+    """Its three steps (see crawl_producer.dead_ends) are one here. There may be another letter of this URL."""
+    seen = state.seen._replace(ended=state.seen.ended - {url})
+    after = state._replace(books=ledger.reopen(state.books, url), seen=seen).with_message(Message(url))
+    return f"the dead letter of {url} is replayed", after.without("replays")
 
 
 def _rolled_back(protocol: Protocol, state: State) -> State:

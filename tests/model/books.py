@@ -111,7 +111,9 @@ def delete_outbox(books: Books, parent: str) -> Books:
     return books._replace(outboxes=frozenset(pair for pair in books.outboxes if pair[0] != parent))
 
 
-def release(books: Books, url: str, me: str, next_attempt: int = 0) -> Books:
+def release(books: Books, url: str, me: str, next_attempt: int = 0, flaws: Flaws = frozenset()) -> Books:
+    if (url, me) not in books.leases and Flaw.RELEASE_OF_A_LOST_LEASE not in flaws:
+        return books
     books = books._replace(leases=books.leases - {(url, me)})
     if next_attempt <= books.latest(url) or url not in books.admitted:
         return books
@@ -119,7 +121,13 @@ def release(books: Books, url: str, me: str, next_attempt: int = 0) -> Books:
 
 
 def restart(books: Books, urls: Urls) -> Books:
-    return books._replace(tries=frozenset(pair for pair in books.tries if pair[0] not in urls))
+    tries = frozenset(pair for pair in books.tries if pair[0] not in urls)
+    return books._replace(tries=tries, leases=frozenset(pair for pair in books.leases if pair[0] not in urls))
+
+
+def reopen(books: Books, url: str) -> Books:
+    """Of a URL that is done: nobody has a lease on it."""
+    return books._replace(done=books.done - {url}, admitted=books.admitted | {url})
 
 
 def orphan(books: Books, parent: str, me: str) -> Answer:

@@ -25,6 +25,7 @@ class Flaw(Enum):
     BEGIN_FORGETS_LEASES = "begin does not look for a living consumer's lease"
     BEGIN_FORGETS_ATTEMPTS = "begin does not look whether a later attempt has replaced this one"
     RELEASE_BEFORE_SUCCESSOR = "the next attempt is told to the ledger before its message is confirmed"
+    RELEASE_OF_A_LOST_LEASE = "who was frozen tells the ledger which attempt is next, without his lease"
     BUSY_IS_DONE = "a delivery whose URL another consumer holds is acknowledged without a copy"
     NO_SWEEPER = "nobody looks for outboxes that were left behind"
 

@@ -39,13 +39,14 @@ def fetched_too_often(protocol: Protocol, state: State, allowed: Faults) -> str:
 
     Where a page fails, every fault may have copied its message; such a copy is tried once at most, and once more by who
     was frozen and is not heard yet, for whom no lease holds. A Redis that goes back may have forgotten which attempts
-    were over, and that the page has ended.
+    were over, and that the page has ended; whoever replays its letter begins them anew.
     """
     seen, rollbacks = state.seen, allowed.rollbacks - state.faults.rollbacks
-    others = sum(allowed) - sum(state.faults) - rollbacks + allowed.freezes - state.faults.freezes
+    rounds = 1 + rollbacks + allowed.replays - state.faults.replays
+    others = sum(allowed) - sum(state.faults) + 1 - rounds + allowed.freezes - state.faults.freezes
     for url in set(seen.fetches):
         attempts = min(protocol.site.fails.get(url, 0) + 1, protocol.site.attempts)
-        most = 1 + seen.excused.count(url) if attempts == 1 else attempts * (1 + rollbacks) + others
+        most = 1 + seen.excused.count(url) if attempts == 1 else attempts * rounds + others
         if seen.fetches.count(url) > most:
             return f"fetched {seen.fetches.count(url)} times, {most} explained: {url}"
     return ""

@@ -180,7 +180,7 @@ class Protocol:
     def _retried(self, state: State, index: int, worker: Worker) -> Iterator[Move]:
         assert worker.message is not None
         attempt = worker.message.attempt + 1
-        books = ledger.release(state.books, worker.url, worker.name, attempt)
+        books = ledger.release(state.books, worker.url, worker.name, attempt, self.flaws)
         yield from self._asked(state, index, books, _next(worker), f"release({worker.url}, attempt {attempt} is next)")
 
     def _acknowledge(self, state: State, index: int, worker: Worker) -> Iterator[Move]:

@@ -13,6 +13,8 @@ TWO_PARENTS = Site(("b", "c"), {"b": "d", "c": "d"})
 #: A page that fails once, and one that fails for good.
 FAILS_ONCE = Site(("a",), {"a": "b"}, {"b": 1})
 DIES = Site(("a",), {"a": "b"}, {"b": 2})
+#: A seed that fails for good.
+DIES_ALONE = Site(("a",), {}, {"a": 2})
 #: A seed that fails for good, at three attempts: a copy of the first could bring copies of both others.
 DIES_SLOWLY = Site(("a",), {}, {"a": 3}, attempts=3)
 
@@ -27,6 +29,7 @@ class Scenario(NamedTuple):
 
     def __str__(self) -> str:
         names = {"PAIR": PAIR, "FORK": FORK, "FAILS_ONCE": FAILS_ONCE, "DIES": DIES, "DIES_SLOWLY": DIES_SLOWLY}
+        names["DIES_ALONE"] = DIES_ALONE
         return f"{next(name for name, site in names.items() if site is self.site)}: {self.faults}"
 
 
@@ -51,6 +54,7 @@ SMALL = (
     Scenario(DIES, Faults(rollbacks=1, lost_replies=1), 4, seeded=True),
     Scenario(DIES_SLOWLY, Faults(crashes=1), 4),
     Scenario(DIES_SLOWLY, Faults(disconnects=1, unconfirmed=1), 3),
+    Scenario(DIES_ALONE, Faults(freezes=1, replays=1), 6),
 )
 #: Minutes.
 LARGE = (
@@ -133,6 +137,7 @@ UNSAFE = (
         safety=(fetched_too_often,),
     ),
     Unsafe(Flaw.RELEASE_BEFORE_SUCCESSOR, FAILS_ONCE, Faults(crashes=1), "lost for good: b"),
+    Unsafe(Flaw.RELEASE_OF_A_LOST_LEASE, DIES_ALONE, Faults(freezes=1, replays=1), "lost for good: a"),
     Unsafe(Flaw.BUSY_IS_DONE, PAIR, Faults(crashes=1), "lost for good: a"),
     Unsafe(Flaw.NO_SWEEPER, PAIR, Faults(unroutable=1), "lost for good: a, b"),
     Unsafe(Flaw.NO_SWEEPER, PAIR, Faults(rollbacks=1), "never known to be complete", seeded=True),

@@ -38,6 +38,7 @@ class Faults(NamedTuple):
     unconfirmed: int = 0  #: a message arrived and its confirm is lost
     refused: int = 0  #: a full queue nacks a message
     unroutable: int = 0  #: no queue wants a message, which is returned if it is mandatory
+    replays: int = 0  #: somebody replays a dead letter
 
     def __str__(self) -> str:
         return ", ".join(f"{n} {what}" for what, n in self._asdict().items() if n) or "no faults"

@@ -196,6 +196,14 @@ def test_what_is_on_the_ladder_may_be_anybodys():
     assert balance(replace(waiting, queues={**waiting.queues, "crawl.delay.250": on_their_way})) == []
 
 
+def test_what_a_work_queue_has_on_its_way_to_the_dead_letters_is_a_message_too():
+    """RabbitMQ counts it neither as ready nor as in hand, until the dead letters' queue has confirmed it."""
+    first = look(ledger(open=10), ready=7)
+    for queue in ("q", "q.due"):
+        dying = replace(first.queues[queue], held=3)
+        assert balance(replace(first, queues={**first.queues, queue: dying})) == []
+
+
 def test_what_moved_between_the_looks_may_have_been_missed_by_both():
     first, second = look(ledger(open=10), ready=5, consumers=1), look(ledger(open=7, ended=3), ready=2, consumers=1)
     assert "at least 2 open URLs" in balance(first, second)[0][2]

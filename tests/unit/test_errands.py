@@ -252,6 +252,20 @@ def test_own_routes_are_published_to_and_others_are_an_error_of_the_spider():
         assert str(caught.value) == said
 
 
+def test_an_own_route_that_passes_by_the_group_that_admits_its_url_is_an_error_of_the_spider():
+    queues = {"q": {"crawl": "c", "bindings": [{"exchange": "x", "key": "a"}]}}
+    queues["other"] = {"crawl": "c", "group": "other", "bindings": [{"exchange": "x"}, {"exchange": "x", "key": "a"}]}
+    topology = TOPOLOGY.model_validate(
+        {"exchanges": {"x": {"type": "direct"}}, "queues": queues, "crawls": {"c": {"exchange": "x", "key": "a"}}}
+    )
+    both, passing = [Errand(route=("", "a"))], [Errand(route=("", ""))]
+    for group in (None, "other"):
+        Reach(topology, "c", group).check([*both, *passing])
+    Reach(topology, "c", "main").check(both)
+    with pytest.raises(RouteInvalid, match="route '' of exchange 'x' comes to no queue of group 'main', only to other"):
+        Reach(topology, "c", "main").check(passing)
+
+
 def test_a_priority_that_no_queue_looks_at_is_warned_of_once(caplog):
     reach = Reach(TOPOLOGY, "c")
     with caplog.at_level(logging.WARNING):

@@ -5,7 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from crawl_consumer.links import base_url, folder, hrefs_of_text, resolve, with_encoded_query, written
+from crawl_consumer.links import (
+    REMEMBERED,
+    REMEMBERED_CHARS,
+    base_url,
+    folder,
+    hrefs_of_text,
+    remembered,
+    resolve,
+    with_encoded_query,
+    written,
+)
 from crawl_dedup.canonical import join
 from crawl_dedup.errors import UrlInvalid
 
@@ -139,3 +149,14 @@ def test_a_remembered_url_is_the_one_that_joining_gives(base, href):
             return str(error)
 
     assert outcome(resolve, base, folder(base), href) == outcome(join, base, href)
+
+
+@pytest.mark.parametrize("detour", ["", "./" * 10_000])
+def test_what_a_folder_is_remembered_by_is_bounded_in_number_and_length(detour):
+    base = f"https://h.example/bounded{len(detour)}/"
+    for n in range(REMEMBERED + 10):
+        assert resolve(base, base, f"{detour}{n}") == f"{base}{n}"
+        known = remembered(base)
+        assert len(known) <= REMEMBERED
+    assert len(known) == (0 if detour else 10)
+    assert sum(len(href) + len(url) for href, url in known.items()) <= len(known) * REMEMBERED_CHARS

@@ -20,6 +20,7 @@ from crawl_producer.readmission import Found
 from crawl_producer.repair import BATCH, Repair
 from crawl_producer.repair_sources import from_file, from_journal
 from crawl_producer.routing import Router
+from crawl_producer.topology import Topology
 from small_world import HOME, World, html, topology
 
 ROUTER = Router(topology().crawls["c"])
@@ -34,12 +35,27 @@ def copy(n, **fields):
     return Copy("x", "k", UrlMessage(crawl="c", url=page(n), root="site.example", **fields).encode(), "")
 
 
-def journal(*copies):
+def journal(*copies, topology=topology()):  # noqa: B008 - frozen
     async def read():
         for one in copies:
             yield one
 
-    return from_journal(read(), "c", topology())
+    return from_journal(read(), "c", topology)
+
+
+def two_groups():
+    """Both get what is published as the crawl's routes say; what goes by the key "only.a" reaches one of them."""
+    both = {"exchange": "x", "key": "k"}
+    return Topology.model_validate(
+        {
+            "exchanges": {"x": {"type": "direct"}},
+            "queues": {
+                "q": {"crawl": "c", "group": "a", "bindings": [both, {"exchange": "x", "key": "only.a"}]},
+                "r": {"crawl": "c", "group": "b", "bindings": [both]},
+            },
+            "crawls": {"c": {"exchange": "x", "key": "k"}},
+        }
+    )
 
 
 async def collected(source):
@@ -190,6 +206,24 @@ def test_the_group_that_misses_a_url_decides():
     in_a_small_world(story)
 
 
+def test_a_group_that_has_a_url_in_hand_keeps_it_when_another_gets_it_again():
+    async def story(world):
+        a = MemoryLedger(world.store, LedgerName("c", "a"), "doctor")
+        b, other = (MemoryLedger(world.store, LedgerName("c", "b"), consumer) for consumer in ("at work", "other"))
+        url = a.fingerprint(page(1))
+        for ledger in (a, b):
+            await ledger.heartbeat()
+            await ledger.begin(url)
+        await a.release(url)
+        report = await repair(world, journal(copy(1)), ledgers=[a, b])
+        assert (report.republished, waiting(world)) == (1, [1])
+        assert (await other.begin(url)).verdict is Verdict.BUSY
+        await b.release(url, next_attempt=1)
+        assert (await other.begin(url)).verdict is Verdict.DONE
+
+    in_a_small_world(story)
+
+
 def test_what_was_retried_and_purged_is_worked_on_when_it_comes_again():
     async def story(world):
         await world.seed(page(1))
@@ -336,9 +370,25 @@ def test_a_group_that_has_lost_what_another_has_ended_gets_it_again():
         b = MemoryLedger(world.store, LedgerName("c", "b"), "doctor")
         await a.commit(Commit(a.fingerprint(page(1)), "ok"))
         assert b.born
-        report = await repair(world, journal(young(1)), ledgers=[a, b])
+        report = await repair(world, journal(young(1), topology=two_groups()), ledgers=[a, b])
         assert (report.readmitted, report.ended, waiting(world)) == (1, 0, [1])
         assert [(await ledger.progress()).admitted for ledger in (a, b)] == [1, 1]
+
+    in_a_small_world(story)
+
+
+def test_a_group_that_a_message_never_reached_has_not_lost_its_url():
+    async def story(world):
+        a = MemoryLedger(world.store, LedgerName("c", "a"), "doctor")
+        b = MemoryLedger(world.store, LedgerName("c", "b"), "doctor")
+        assert a.born
+        assert b.born
+        world.bind("only.a")
+        copy_of_a = replace(young(1), routing_key="only.a")
+        report = await repair(world, journal(copy_of_a, topology=two_groups()), ledgers=[a, b])
+        assert (report.readmitted, waiting(world)) == (1, [1])
+        # For a message that cannot come b would wait for ever.
+        assert [(await ledger.progress()).admitted for ledger in (a, b)] == [1, 0]
 
     in_a_small_world(story)
 

@@ -136,10 +136,10 @@ def _short(ledger: LedgerFacts, look: Look) -> int | None:
     queues = look.queues
     mine = [name for queue in ledger.queues for name in (queue, names.due_queue(queue)) if name in queues]
     dead = [name for queue in ledger.queues if (name := names.dead_queue(queue)) in queues]
-    held = [_in_hand(queues[queue]) for queue in mine]
-    if None in held or None in (_in_hand(queues[queue]) for queue in dead):
+    in_hand = [_in_hand(queues[queue]) for queue in mine]
+    if None in in_hand or None in (_in_hand(queues[queue]) for queue in dead):
         return None
-    messages = sum(queues[queue].ready for queue in mine) + sum(count or 0 for count in held)
+    messages = sum(queues[queue].ready + queues[queue].held for queue in mine) + sum(count or 0 for count in in_hand)
     kept = ledger.debts.outbox_messages + ledger.debts.outboxes
     letters = sum(look.dead[queue].open for queue in ledger.queues if queue in look.dead)
     return ledger.books.open - messages - kept - letters
