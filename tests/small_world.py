@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import nullcontext
 
-from crawl_consumer.crawl import Crawl, Tools
+from crawl_consumer.crawl import Crawl
 from crawl_consumer.intake import Intake
 from crawl_consumer.politeness import OpenGate, PoliteGate
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
@@ -12,6 +12,7 @@ from crawl_consumer.robots import NoRobots, RobotsGate
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink
 from crawl_consumer.spider import Spider
+from crawl_consumer.tools import Tools
 from crawl_consumer.worker import Worker
 from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore, MemoryRobots, MemoryRobotsStore, MemorySlots
 from crawl_producer.admission import Admission

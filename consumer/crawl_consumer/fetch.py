@@ -4,11 +4,9 @@ Redirects are not followed (their targets are new URLs, through the same door), 
 asks for it, proxies and passwords from the environment are not used, certificates are checked.
 """
 
-import asyncio
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,8 +14,9 @@ import aiohttp
 from yarl import URL
 
 from crawl_consumer.addresses import Addresses
+from crawl_consumer.body import receive
 from crawl_consumer.cookies import HostCookies
-from crawl_consumer.decode import ACCEPT_ENCODING, decode
+from crawl_consumer.decode import ACCEPT_ENCODING
 from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.resolver import HostsResolver
@@ -140,7 +139,8 @@ class Fetcher:
         size = answer.content_length or 0
         if body_read := first_bytes is not None or is_parsable(content_type):
             try:
-                size, body = await self._body(answer, headers.get("content-encoding"), first_bytes)
+                codings, limit_bytes = headers.get("content-encoding"), self._limits.body_bytes
+                size, body = await receive(answer, codings, limit_bytes, first_bytes)
             except ValueError as error:
                 return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
         if body is None:
@@ -161,27 +161,6 @@ class Fetcher:
             fetched_at=fetched_at,
         )
 
-    async def _body(
-        self, answer: aiohttp.ClientResponse, codings: str | None, first_bytes: int | None
-    ) -> tuple[int, bytes | None]:
-        """How many bytes came, and the body behind its codings; None: it is above the limit.
-
-        Raises:
-            ValueError: a coding is damaged; from :func:`decode`.
-        """
-        limit = self._limits.body_bytes
-        wanted = limit if first_bytes is None else min(first_bytes, limit)
-        if first_bytes is None and (answer.content_length or 0) > limit and not answer.content.at_eof():
-            return 0, None
-        with _ending_with_connection(answer):
-            wire = await _read_at_most(answer.content, limit if codings else wanted)
-        if codings and len(wire) > limit:
-            return len(wire), None
-        body = decode(wire, codings, limit_bytes=wanted) if codings else wire
-        if first_bytes is None and len(body) > limit:
-            return len(wire), None
-        return len(wire), body[:wanted]
-
 
 def _adding(host_headers: HostHeaders) -> aiohttp.ClientMiddlewareType:
     """A step of aiohttp's that crawls without such fields do not have."""
@@ -199,47 +178,6 @@ def _target(url: str) -> URL:
     if not target.raw_host or target.port is None:  # looked at only now: these raise ValueError where they are wrong
         raise ValueError("no host")
     return target
-
-
-@contextmanager
-def _ending_with_connection(answer: aiohttp.ClientResponse) -> Iterator[None]:
-    """Let the body fail when its connection is closed.
-
-    aiohttp (3.14) closes the connection at a broken chunk and tells the body nothing, which would wait for more
-    until all its time is up.
-    """
-    protocol = answer.connection.protocol if answer.connection else None
-    closed = protocol.closed if protocol is not None else None
-    if closed is None or answer.content_length is not None:
-        yield
-        return
-
-    def fail(_: asyncio.Future[None]) -> None:
-        if not answer.content.is_eof():
-            answer.content.set_exception(aiohttp.ClientPayloadError("the body's framing is broken"))
-
-    closed.remove_done_callback(_heard)  # of an earlier body on this connection
-    closed.add_done_callback(_heard)
-    closed.add_done_callback(fail)
-    try:
-        yield
-    finally:
-        closed.remove_done_callback(fail)
-
-
-def _heard(closed: asyncio.Future[None]) -> None:
-    """Keep asyncio from reporting the end of a connection that nobody used any more."""
-    if not closed.cancelled():
-        closed.exception()
-
-
-async def _read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """The body, or as soon as it is longer than ``limit`` what came of it."""
-    chunks, size = [], 0
-    while size <= limit and (chunk := await content.readany()):
-        chunks.append(chunk)
-        size += len(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _kind(error: Exception) -> FailureKind:

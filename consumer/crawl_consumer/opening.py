@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from crawl_consumer.crawl import Crawl, Tools
+from crawl_consumer.crawl import Crawl
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.intake import Intake
@@ -20,6 +20,7 @@ from crawl_consumer.sinks.choosing import Surroundings
 from crawl_consumer.spider import Spider
 from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.suspects import Company
+from crawl_consumer.tools import Tools
 from crawl_consumer.worker import Worker
 from crawl_dedup import BatchedRedis, Ledger, LedgerName, RedisRobots, RedisSlots, RobotsCache, Slots
 from crawl_producer import names, opening

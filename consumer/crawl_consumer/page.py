@@ -4,8 +4,6 @@ Whatever the web sends, nothing here raises because of it: markup that cannot be
 """
 
 import json
-import re
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -15,10 +13,11 @@ from typing import Any
 from lxml import etree
 from parsel import Selector, SelectorList
 
-from crawl_consumer import links
+from crawl_consumer import links, markup
 from crawl_consumer.charset import detect
 from crawl_consumer.follow import Follow
 from crawl_consumer.links import Patterns
+from crawl_consumer.markup import MAX_DEPTH
 from crawl_consumer.response import Response
 from crawl_consumer.spiders.items import Draft
 from crawl_dedup.errors import UrlInvalid
@@ -26,23 +25,6 @@ from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
 
 __all__ = ["MAX_DEPTH", "Follow", "Page"]
-
-#: libxml2 nests at most this deep, even with huge_tree (256 without it), and drops all that follows. Links behind
-#: are then looked for in the markup itself.
-MAX_DEPTH = 2048
-
-_HTML = frozenset({"text/html", "application/xhtml+xml"})
-#: How a page without a media type begins
-#: (https://mimesniff.spec.whatwg.org/#rules-for-identifying-an-unknown-mime-type).
-_LOOKS_LIKE_HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*+"
-    rb"<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[ >])",
-    re.IGNORECASE,
-)
-#: It is given nothing but UTF-8: in any other encoding libxml2 drops the whole page for one byte that is wrong in
-#: it, without a word. In UTF-8 it puts U+FFFD in the byte's place.
-_PARSER = etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8")
-_TEXT = etree.XPath("//*[not(self::script or self::style or self::title)]/text()", smart_strings=False)
 
 
 class Page:
@@ -94,9 +76,7 @@ class Page:
     @cached_property
     def is_html(self) -> bool:
         """Whether it is to be read as HTML: its media type says so, or there is none and it begins like it."""
-        if self.content_type:
-            return self.content_type in _HTML
-        return _LOOKS_LIKE_HTML.match(self.body) is not None
+        return markup.is_html(self.content_type, self.body)
 
     @cached_property
     def encoding(self) -> str:
@@ -126,8 +106,7 @@ class Page:
         """What there is to read, without title, scripts and styles; white space collapsed. Plain text as it is."""
         if not self.is_html:
             return self._markup().decode("utf-8", "replace")
-        pieces: Any = _TEXT(self.tree)
-        return " ".join(" ".join(pieces).split())
+        return markup.text(self.tree)
 
     @cached_property
     def selector(self) -> Selector:
@@ -294,23 +273,8 @@ class Page:
     def _parsed(self) -> tuple[etree._Element, str | None]:
         root, error = None, None
         if self.is_html:
-            root, error = _parse(self._markup())
+            root, error = markup.parse(self._markup())
         return etree.Element("html") if root is None else root, error
 
     def _markup(self) -> bytes:
-        """The body in UTF-8, without byte order mark."""
-        if self.encoding == "utf-8" or (self.encoding == "windows-1252" and self.body.isascii()):
-            return self.body.removeprefix(BOM_UTF8)
-        return self.body.decode(self.encoding, "replace").encode("utf-8", "replace").removeprefix(BOM_UTF8)
-
-
-def _parse(markup: bytes) -> tuple[etree._Element | None, str | None]:
-    """The root, None when there is no element in it, and what kept the parser from reading to the end."""
-    try:
-        root = etree.fromstring(markup, _PARSER)
-    except etree.LxmlError as error:
-        return None, str(error)
-    last = _PARSER.error_log.last_error
-    if last is not None and last.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
-        return root, f"nested deeper than {MAX_DEPTH} elements, the tree ends there"
-    return root, None
+        return markup.in_utf8(self.body, self.encoding)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from crawl_consumer.crawl import Crawl, Tools
+from crawl_consumer.crawl import Crawl
 from crawl_consumer.intake import Intake
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.spider import Spider, load_spider
 from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.testing import page_from, run_spider
+from crawl_consumer.tools import Tools
 from crawl_consumer.worker import Worker
 from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore
 from crawl_producer.admission import Admission

@@ -8,12 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from crawl_consumer.crawl import Crawl, Tools
+from crawl_consumer.crawl import Crawl
 from crawl_consumer.errors import ItemInvalid, OutputFailed
 from crawl_consumer.intake import Intake
 from crawl_consumer.response import FailureKind
 from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.spider import Spider
+from crawl_consumer.tools import Tools
 from crawl_consumer.worker import Worker
 from crawl_producer import names
 from crawl_producer.admission import Admission, Work
