@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crawl_consumer.follow import Follow
+    from crawl_consumer.follow import Follow, FollowAll
     from crawl_consumer.page import Page
     from crawl_consumer.response import Response
     from crawl_consumer.spider import (
@@ -34,6 +34,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "Spider",
     # what they yield
     "Follow",
+    "FollowAll",
     "Item",
     "Pages",
     "Yields",
@@ -47,7 +48,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "Response",
 ]
 
-_ELSEWHERE = {"Follow": "follow", "Page": "page", "Response": "response"}
+_ELSEWHERE = {"Follow": "follow", "FollowAll": "follow", "Page": "page", "Response": "response"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,6 @@
-"""Follow: a spider's wish that a URL be crawled."""
+"""Follow: a spider's wish that a URL be crawled, or several."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from crawl_producer.errand import Errand
@@ -14,4 +15,16 @@ class Follow(NamedTuple):
     """
 
     url: str
+    errand: Errand | None = None
+
+
+class FollowAll(NamedTuple):
+    """A spider's wish that all of these be crawled: as many :class:`Follow`, for less of a page's time.
+
+    Attributes:
+        urls: each may be relative to the page that it is yielded for.
+        errand: what goes with every one; :meth:`crawl_consumer.page.Page.follow_all` makes it.
+    """
+
+    urls: Sequence[str]
     errand: Errand | None = None

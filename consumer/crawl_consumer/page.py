@@ -15,7 +15,7 @@ from parsel import Selector, SelectorList
 
 from crawl_consumer import links, markup
 from crawl_consumer.charset import detect
-from crawl_consumer.follow import Follow
+from crawl_consumer.follow import Follow, FollowAll
 from crawl_consumer.links import Patterns
 from crawl_consumer.markup import MAX_DEPTH
 from crawl_consumer.response import Response
@@ -233,11 +233,38 @@ class Page:
             TypeError: ``link`` is none.
         """
         href = links.reference(link)
-        name = getattr(to, "__name__", to) if callable(to) else to
-        errand = Errand.of(to=name, route=route, priority=priority, meta=meta)
+        errand = _errand(to, route, priority, meta)
         with suppress(UrlInvalid):  # whoever takes it counts it
             href = self._resolve(href) if href else href
         return Follow(href, errand)
+
+    def follow_all(
+        self,
+        found: Iterable[object] | None = None,
+        *,
+        to: str | Callable[..., object] | None = None,
+        route: str | tuple[str, str] | None = None,
+        priority: int | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> FollowAll:
+        """The wish to crawl several links of this page: ``yield page.follow_all(page.links(css="nav"))``.
+
+        Args:
+            found: URLs from :meth:`links`, or anything that :meth:`follow` takes; None: all links of the page.
+            to: as for :meth:`follow`, the same for each; so are the others.
+            route: see there.
+            priority: see there.
+            meta: see there.
+
+        Raises:
+            ValueError, TypeError: as :meth:`follow`.
+        """
+        urls = self.links() if found is None else [links.reference(link) for link in found]
+        return FollowAll(urls, _errand(to, route, priority, meta))
+
+    def has_resolved(self, urls: Iterable[str]) -> bool:
+        """Whether all of these are canonical URLs that this page has resolved references to."""
+        return self._resolved.issuperset(urls)
 
     @cached_property
     def _links(self) -> dict[str, bool]:
@@ -278,3 +305,13 @@ class Page:
 
     def _markup(self) -> bytes:
         return markup.in_utf8(self.body, self.encoding)
+
+
+def _errand(
+    to: str | Callable[..., object] | None,
+    route: str | tuple[str, str] | None,
+    priority: int | None,
+    meta: Mapping[str, Any] | None,
+) -> Errand | None:
+    name = getattr(to, "__name__", to) if callable(to) else to
+    return Errand.of(to=name, route=route, priority=priority, meta=meta)

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 
 #: URLs kept, at most twice as many: about 150 bytes each. Beyond it the oldest are brought to the ledger again.
 KEPT = 50_000
+#: Longer ones, which are seldom linked to twice, are not kept: 100,000 of the longest URLs would take 200 MB.
+MAX_CHARS = 512
 
 
 class Known:
@@ -49,7 +51,7 @@ class Known:
 
     def add(self, urls: Iterable[str]) -> None:
         """These are safe."""
-        self._young.update(urls)
+        self._young.update([url for url in urls if len(url) <= MAX_CHARS])
         if len(self._young) >= self._kept:
             self._young, self._old = set(), self._young
 

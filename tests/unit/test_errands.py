@@ -73,6 +73,29 @@ def test_a_link_without_href_is_counted_and_not_followed():
     assert (parsed.follows, parsed.rejected) == ((), {"no_href": 1})
 
 
+def test_all_links_at_once_are_as_many_follows_one_by_one():
+    body = b"<nav><a href=/a><a href=mailto:x><a href=/b></nav><a href=/c><a>none</a>"
+    wishes = [
+        (lambda page: [page.follow_all()], lambda page: map(page.follow, page.links())),
+        (lambda page: [page.follow_all(page.css("a"))], lambda page: map(page.follow, page.css("a"))),
+        (
+            lambda page: [page.follow("/b", to="record"), page.follow_all(page.links(css="nav"), priority=3)],
+            lambda page: [page.follow("/b", to="record"), *(page.follow(u, priority=3) for u in page.links(css="nav"))],
+        ),
+        (
+            lambda page: [page.follow_all(["/a", "ftp://x/", "c"])],
+            lambda page: map(page.follow, ["/a", "ftp://x/", "c"]),
+        ),
+    ]
+    for at_once, one_by_one in wishes:
+        told = [
+            asyncio.run(run(type("Made", (Spider,), {"parse": lambda _, page, wish=wish: wish(page)})(), page(body)))
+            for wish in (at_once, one_by_one)
+        ]
+        assert told[0].follows
+        assert told[0] == told[1]
+
+
 def test_links_of_a_region_filtered_by_patterns():
     body = b"<nav><a href=/1>1</a><a href=/2>2</a></nav>"
     body += b"<div id=m><a href=/2>2</a><a href=mailto:x>m</a></div><a href=/3>3</a>"

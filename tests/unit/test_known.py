@@ -9,7 +9,7 @@ from crawl_consumer import harvest
 from crawl_dedup import LedgerForgot, LedgerName, MemoryLedger
 from crawl_producer.admission import Admission, Work
 from crawl_producer.errors import Unroutable
-from crawl_producer.known import Known
+from crawl_producer.known import MAX_CHARS, Known
 from crawl_producer.message import UrlMessage
 from crawl_producer.routing import Router
 from crawl_producer.scope import Scope
@@ -34,6 +34,12 @@ def test_the_oldest_are_forgotten_and_their_number_is_bounded():
         assert len(known) <= 20
     assert all(str(n) in known for n in range(90, 100))
     assert "0" not in known
+
+
+def test_long_ones_are_not_kept():
+    known = Known("born")
+    known.add([HOME, HOME + "x" * MAX_CHARS])
+    assert (HOME in known, len(known)) == (True, 1)
 
 
 def with_doors(story, consumers=2):

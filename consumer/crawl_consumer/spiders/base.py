@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from crawl_consumer.follow import Follow
+from crawl_consumer.follow import FollowAll
 from crawl_consumer.page import Page
 from crawl_consumer.spiders.hooks import Failure, Finished, overridden
-from crawl_consumer.spiders.items import Item, Yields
+from crawl_consumer.spiders.items import Yielded, Yields
 from crawl_consumer.spiders.middlewares import RequestMiddleware, ResponseMiddleware
 from crawl_consumer.spiders.rules import Rule
 
@@ -140,11 +140,10 @@ def methods(spider: type[Spider]) -> frozenset[str]:
     return frozenset([*called, DEFAULT_METHOD, "record"])
 
 
-def _record_and_links(page: Page) -> Iterator[Item | Follow]:
+def _record_and_links(page: Page) -> Iterator[Yielded]:
     found = page.links()
     yield record_of(page, len(found))
-    for url in found:
-        yield Follow(url)
+    yield FollowAll(found)
 
 
 def has(spider: Spider, hook: str) -> bool:

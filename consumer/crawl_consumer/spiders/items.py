@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crawl_consumer.follow import Follow
+from crawl_consumer.follow import Follow, FollowAll
 
 
 class _DataclassInstance(Protocol):
@@ -30,8 +30,10 @@ class Draft:
 
 #: A record to keep.
 Item = Mapping[str, object] | BaseModel | _DataclassInstance | Draft
+#: What a spider may yield.
+Yielded = Item | Follow | FollowAll
 #: What a spider may return: anything to iterate over, at once or asynchronously, or nothing.
-Yields = Iterable[Item | Follow] | AsyncIterable[Item | Follow] | Awaitable[Iterable[Item | Follow] | None] | None
+Yields = Iterable[Yielded] | AsyncIterable[Yielded] | Awaitable[Iterable[Yielded] | None] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crawl_consumer.errors import SpiderRaised
-from crawl_consumer.follow import Follow
+from crawl_consumer.follow import Follow, FollowAll
 from crawl_consumer.page import Page
 from crawl_consumer.spiders import blame, hooks, rules
 from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, has, methods
@@ -54,10 +54,16 @@ class _Taken:
         follows, resolve, rejected = self._follows, self._page.resolve, self._page.rejected
 
         def take(thing: object) -> None:
-            if not isinstance(thing, Follow):
+            if isinstance(thing, FollowAll):
+                if not self._take_at_once(thing):
+                    for href in thing.urls:
+                        follow(href, thing.errand)
+            elif isinstance(thing, Follow):
+                follow(*thing)
+            else:
                 self._keep(thing)
-                return
-            href, errand = thing
+
+        def follow(href: str, errand: Errand | None) -> None:
             if not href:  # an <a> without href
                 rejected["no_href"] += 1
                 return
@@ -70,6 +76,15 @@ class _Taken:
                 self._errands.setdefault(url, errand)
 
         return take
+
+    def _take_at_once(self, several: FollowAll) -> bool:
+        """Take what the page has resolved itself, which is what most pages' links come down to; False: it has not."""
+        if not self._page.has_resolved(several.urls):
+            return False
+        self._follows.update(dict.fromkeys(several.urls))
+        if several.errand is not None:
+            self._errands.update(dict.fromkeys(several.urls, several.errand) | self._errands)
+        return True
 
     def _keep(self, thing: object) -> None:
         item = made(thing, len(self._items) + len(self._invalid))
