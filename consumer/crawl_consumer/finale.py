@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from crawl_consumer.errors import SpiderInvalid
 from crawl_consumer.spider import Finished, Spider
-from crawl_consumer.spiders import hooks
+from crawl_consumer.spiders import blame, hooks
 from crawl_consumer.spiders.base import has
 from crawl_dedup import Finale, Ledger
 from crawl_dedup.crash_points import reached
@@ -41,7 +41,8 @@ class Life:
             if has(spider, "on_start"):
                 try:
                     await hooks.call(spider, "on_start")
-                except Exception as error:
+                except blame.RAISED as error:
+                    blame.unless_we_are_stopped(error)
                     said = f"on_start of {type(spider).__qualname__} raised {type(error).__name__}: {error}"
                     raise SpiderInvalid(said, remedy="mend it; --debug shows where") from error
 

@@ -109,12 +109,14 @@ def buried_items(
 def _written(fields: Mapping[str, object]) -> str:
     try:
         return json.dumps(dict(fields), default=repr)
-    except (ValueError, RecursionError):  # it holds itself, or is nested without end
-        return json.dumps({name: f"{type(value).__name__}, no JSON" for name, value in fields.items()})
+    except Exception:  # noqa: BLE001 - it holds itself, has keys that are no text, or a __repr__ that raises whatever
+        plain = (str, int, float, type(None))
+        shown = {str(k): v if type(v) in plain else f"{type(v).__name__}, no JSON" for k, v in fields.items()}
+        return json.dumps(shown)
 
 
 def _kind(item: Invalid) -> str:
-    return item.draft.model.__name__
+    return getattr(item.draft.model, "__name__", str(item.draft.model))  # a union has no name
 
 
 def _legible(text: str, max_chars: int) -> str:

@@ -141,11 +141,12 @@ class Visits:
         """Items to the sink, links as messages."""
         parsed = await run(spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
+        self._tools.own_routes.check(kept.errands.values())
+        for item in kept.items:  # all before the first is written: of a page that its spider fails, nothing is kept
+            await called(spider, "on_item", page, item.thing)
         url = self._ledger.fingerprint(message.url)
         for item in kept.items:
-            await called(spider, "on_item", page, item.thing)
             sink.write(Record(url, item.number, item.fields, item.model))
-        self._tools.own_routes.check(kept.errands.values())
         gathered = harvest.links(
             message, kept.follows, self._scope, now_ms=_now_ms(), known=self._admission.known, errands=kept.errands
         )

@@ -103,6 +103,8 @@ class MessageInvalid(ProducerError):
 class RouteInvalid(ProducerError):
     """A spider names an exchange and key that do not lead to its crawl's queues."""
 
+    exit_code = 10
+
 
 class PublishFailed(ProducerError):
     """A message is not known to be in a queue; whoever holds it must keep it."""

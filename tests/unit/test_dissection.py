@@ -12,6 +12,7 @@ from crawl_consumer.spider import Spider
 from crawl_consumer.workbench.dissection import Dissection, saved_page, spider_at
 from crawl_consumer.workbench.looking import message_for
 from crawl_consumer.workbench.rules import CRAWL, Rules, default_topology
+from crawl_producer.errors import RouteInvalid
 from crawl_producer.topology import Topology
 from small_world import HOME
 
@@ -102,6 +103,12 @@ def test_what_a_link_carries_and_which_items_are_invalid_is_told():
     assert (link["exchange"], link["queues"], link["to"], link["priority"], link["meta"]) == (
         "y", ["archive"], "article", 2, {"n": 1},
     )  # fmt: skip
+
+
+def test_a_route_that_leads_nowhere_is_told_as_a_crawl_would():
+    spider = type("Lost", (Spider,), {"parse": lambda _, page: [page.follow("/a", route="nobody")]})
+    with pytest.raises(RouteInvalid, match="comes to no queue"):
+        taken_apart("", spider=spider(), rules=Rules("news", Topology.model_validate(NEWS)))
 
 
 def test_the_spider_is_that_of_the_queue_which_the_url_would_be_sent_to():

@@ -92,6 +92,41 @@ def test_a_page_whose_hook_raises_is_a_dead_letter_with_its_place(hook):
     assert f"Made.{hook} at {__file__}:{raising.__code__.co_firstlineno + 1}: KeyError: 'no'" in reason
 
 
+@pytest.mark.parametrize(
+    ("hook", "outcome"), [("on_fetched", "failed_spider"), ("on_item", "failed_spider"), ("on_finish", "ok")]
+)
+def test_a_hook_that_awaits_a_cancelled_task_of_its_own_does_not_stop_the_crawl(hook, outcome):
+    async def awaiting(self, *_):
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    async def main():
+        async with asyncio.timeout(20), World({HOME: html()}) as world:
+            await world.seed(HOME)
+            await world.crawl(spider=type("Made", (Spider,), {hook: awaiting})(), concurrency=1)
+            assert (await world.progress()).outcomes == {outcome: 1}
+
+    asyncio.run(main())
+
+
+def test_nothing_is_kept_of_a_page_one_of_whose_items_a_hook_does_not_take():
+    def parse(self, page):
+        yield from ({"n": n} for n in range(3))
+
+    def on_item(self, page, item):
+        return 1 / (2 - item["n"])
+
+    async def main():
+        async with World({HOME: html()}) as world:
+            await world.seed(HOME)
+            await world.crawl(spider=type("Made", (Spider,), {"parse": parse, "on_item": on_item})())
+            assert (await world.progress()).outcomes == {"failed_spider": 1}
+            assert world.sink.records == []
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("hook", ["on_retry", "on_failure", "on_finish"])
 def test_other_hooks_that_raise_change_nothing(hook, caplog):
     async def raising(self, *_):

@@ -130,7 +130,22 @@ CIRCLE = []
 CIRCLE.append(CIRCLE)
 
 
-@pytest.mark.parametrize("fields", [{"who": object()}, {"who": "\ud800" * 9000}, {"who": CIRCLE}, {}])
+class Nameless:
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"who": object()},
+        {"who": "\ud800" * 9000},
+        {"who": CIRCLE},
+        {"who": {("a", "tuple"): "as a key"}},
+        {"who": Nameless()},
+        {},
+    ],
+)
 def test_whatever_an_item_holds_its_letter_can_be_written(fields):
     async def main():
         async with World({HOME: html()}) as world:
@@ -147,6 +162,21 @@ def test_whatever_an_item_holds_its_letter_can_be_written(fields):
     ((reason, headers, _),) = asyncio.run(main())
     assert reason.startswith("item_invalid: Strict 0: who: ")
     assert len(headers["crawl-item"]) <= 4000
+
+
+def test_an_item_may_be_of_one_of_several_models_and_its_letter_names_them():
+    spider = type("Made", (Spider,), {"parse": lambda _, page: [page.item(Article | Quote, who=n) for n in ("A", 1)]})
+
+    async def main():
+        async with World({HOME: html()}) as world:
+            await world.seed(HOME)
+            await world.crawl(spider=spider())
+            assert world.sink.records == [{"who": "A"}]
+            return await world.dead()
+
+    ((reason, headers, _),) = asyncio.run(main())
+    assert "Quote" in headers["crawl-item-model"]
+    assert headers["crawl-item-model"] in reason
 
 
 def test_items_of_a_page_that_says_noindex_are_not_kept_as_letters_either():

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from crawl_consumer.errors import SpiderInvalid
 from crawl_consumer.fetch import Fetcher, FetchLimits
-from crawl_consumer.spider import Drop, Refuse, Spider
+from crawl_consumer.spider import Drop, Refuse, Rule, Spider
+from crawl_consumer.spiders.checking import check
 from raw_web import raw_web
 from small_world import HOME, World, html
 
@@ -101,6 +103,14 @@ async def _another_url(response, request):
     return replace(response, url=HOME + "other")
 
 
+async def _text_for_a_body(response, request):
+    return replace(response, body="text")
+
+
+async def _text_for_a_status(response, request):
+    return replace(response, status="200")
+
+
 @pytest.mark.parametrize(
     ("kind", "middleware", "said", "fetches"),
     [
@@ -111,6 +121,8 @@ async def _another_url(response, request):
         ("response", _raises, "KeyError: 'no'", 1),
         ("response", _returns_a_text, "return a Response of the same URL", 1),
         ("response", _another_url, "return a Response of the same URL", 1),
+        ("response", _text_for_a_body, "a Response whose body is 'text', and not bytes", 1),
+        ("response", _text_for_a_status, "a Response whose status is '200', and not int", 1),
     ],
 )
 def test_a_middleware_that_is_wrong_makes_a_dead_letter_with_its_place(kind, middleware, said, fetches):
@@ -120,6 +132,37 @@ def test_a_middleware_that_is_wrong_makes_a_dead_letter_with_its_place(kind, mid
     ((reason, _, _),) = world.letters
     assert f"{middleware.__qualname__} at {__file__}:" in reason
     assert said in reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [("two\n lines", "two lines"), ("\ud800\x1b[2J", "[2J"), ("", "unnamed"), (None, "None"), ("x" * 99, "x" * 60)],
+)
+def test_the_reason_of_a_drop_is_counted_as_a_line_that_can_be_stored_and_shown(reason, counted):
+    async def drop(request):
+        return Drop(reason)
+
+    world = asyncio.run(crawled({HOME: html()}, request_middlewares=(drop,)))
+    assert world.book.counts[f"skipped:{counted}"] == 1
+
+
+def _not_async(request):
+    """Forgotten."""
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"request_middlewares": _sets_host}, "a tuple"),
+        ({"response_middlewares": ("no function",)}, "no async function"),
+        ({"request_middlewares": (_not_async,)}, "_not_async in Made.request_middlewares is no async function"),
+        ({"rules": Rule()}, "a tuple"),
+    ],
+)
+def test_what_is_no_middleware_and_no_rule_is_found_before_the_first_page(attributes, said):
+    with pytest.raises(SpiderInvalid) as caught:
+        check(type("Made", (Spider,), attributes)())
+    assert said in f"{caught.value}; {caught.value.remedy}"
 
 
 def test_the_fetcher_sends_them_besides_its_own():

@@ -133,13 +133,44 @@ def test_what_is_neither_item_nor_follow_is_an_error_that_says_so(thing):
         parsed(lambda _: [thing])
 
 
-def test_cancellation_is_not_a_spider_s_error():
-    async def parse(_):
-        raise asyncio.CancelledError
-        yield
+def test_our_cancellation_is_not_a_spider_s_error():
+    async def main():
+        begun = asyncio.Event()
 
-    with pytest.raises(asyncio.CancelledError):
+        async def parse(_):
+            begun.set()
+            await asyncio.Event().wait()
+            yield
+
+        spider = Spider()
+        spider.parse = parse
+        working = asyncio.create_task(run(spider, page()))
+        await begun.wait()
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_of_the_spider_s_own_is_its_error():
+    async def parse(_):
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        yield await task
+
+    with pytest.raises(SpiderRaised, match="CancelledError"):
         parsed(parse)
+
+
+def test_a_dict_may_be_filled_again_for_the_next_item():
+    def parse(_):
+        item = {}
+        for n in range(3):
+            item["n"] = n
+            yield item
+
+    assert [item.fields["n"] for item in parsed(parse).items] == [0, 1, 2]
 
 
 @pytest.fixture

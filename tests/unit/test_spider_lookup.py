@@ -98,6 +98,19 @@ def test_queues_of_a_crawl_share_a_spider_and_crawls_do_not(folder):
     assert spiders_for(ALL, topology, named="my_news:Front")["m.pages"] is not spiders["n.front"]
 
 
+def test_two_spiders_of_a_crawl_cannot_wait_for_its_end_under_one_name(folder):
+    ending = "(Spider):\n    def on_finish(self, finished): ...\n"
+    (folder / "two.py").write_text(f"from crawl_consumer import Spider\nclass One{ending}class Two{ending}")
+    text = EXCHANGES.replace("my_news:Front", "two:One").replace("      settings:\n        at_most: 3\n", "")
+    articles = "{class: 'my_news:Articles', settings: {language: de}}"
+    topology = parse_topology(text.replace(articles, "two:Two"), "test")
+    with pytest.raises(SpiderInvalid, match="One and Two of crawl n have the same name, 'pages'"):
+        spiders_for(ALL, topology)
+    assert len(spiders_for(ALL[:1], topology)) == 1
+    alike = spiders_for(ALL, parse_topology(text.replace(articles, "two:One"), "test"))
+    assert alike["n.front"] is alike["n.articles"]
+
+
 def test_module_and_class_alone_will_do(folder):
     topology, _ = written(folder, "{class: 'my_news:Articles', settings: {language: de}}", "my_news:Front")
     assert spiders_for(ALL, topology)["n.articles"].settings.at_most == 10

@@ -1,5 +1,7 @@
 """A new project: complete, valid, and never over something that is there."""
 
+import shlex
+
 import pytest
 
 from crawl_consumer.errors import StarterRefused
@@ -22,6 +24,17 @@ def test_a_project_has_all_that_one_needs(tmp_path):
     topology = load(Found(tmp_path / "new" / "exchanges.yaml", "test"))
     assert list(topology.crawls) == ["my-shop"]
     assert "$" not in "".join(path.read_text() for path in written)
+
+
+def test_the_commands_of_its_readme_stand_in_a_shell_whatever_the_url(tmp_path):
+    url = "https://shop.example/?a=1&b='x'$HOME"
+    write_project("shop", tmp_path / "new", url)
+    commands = [
+        shlex.split(line) for line in (tmp_path / "new" / "README.md").read_text().splitlines() if url[:20] in line
+    ]
+    assert [words[:2] for words in commands] == [
+        [name, url] for name in ("crawl-fetch", "crawl-parse", "crawl-try", "crawl-seed")
+    ]
 
 
 @pytest.mark.parametrize(("name", "spider"), [("shop", "ShopSpider"), ("my_old-shop2", "MyOldShop2Spider")])

@@ -1,5 +1,6 @@
 """crawl-new: a project to begin with."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def new(name: NameArgument, *, url: StartOption = "https://example.org/", debug:
     with reporting(PROGRAM, debug=debug):
         for path in write_project(name, Path(name), url):
             print(path)
-        print(f"\ncd {name}\ncrawl-try {url} --spider spiders:{spider_name(name)} --max-pages 20")
+        print(f"\ncd {name}\ncrawl-try {shlex.quote(url)} --spider spiders:{spider_name(name)} --max-pages 20")
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 """Which spider parses the pages of which queue: the command's, the queue's, the crawl's, or the default one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from crawl_consumer.errors import SpiderInvalid
-from crawl_consumer.spiders.base import Spider
+from crawl_consumer.spiders.base import Spider, has
 from crawl_consumer.spiders.loading import make, spider_class
 from crawl_dedup import LedgerName
 from crawl_producer import topology_file
@@ -28,7 +28,7 @@ def spiders_for(
 
     Raises:
         SpiderInvalid: see :func:`crawl_consumer.spiders.loading.load_spider`; a wrong setting is named by file, line
-            and key.
+            and key; or two classes of one crawl wait for its end under the same name.
     """
     chosen: dict[str, Spider] = {}
     made: list[tuple[LedgerName, SpiderSpec | None, Spider]] = []
@@ -38,7 +38,18 @@ def spiders_for(
         known = next((spider for name, other, spider in made if (name, other) == (ledger, spec)), None)
         chosen[queue] = known or (Spider() if spec is None else _make(spec, path, file))
         made.append((ledger, spec, chosen[queue]))
+    _check_names({(ledger, spider.name, type(spider)) for ledger, _, spider in made if has(spider, "on_finish")})
     return chosen
+
+
+def _check_names(ending: Iterable[tuple[LedgerName, str, type]]) -> None:
+    """Of spiders of one name only one is told that the crawl is complete."""
+    known: dict[tuple[LedgerName, str], type] = {}
+    for ledger, name, kind in ending:
+        if (other := known.setdefault((ledger, name), kind)) is not kind:
+            both = " and ".join(sorted([kind.__qualname__, other.__qualname__]))
+            said = f"{both} of crawl {ledger.crawl} have the same name, {name!r}, and on_finish of one would be called"
+            raise SpiderInvalid(said, remedy="give each a name of its own")
 
 
 def _spec(queue: str, topology: Topology, named: str | None) -> tuple[SpiderSpec | None, KeyPath]:

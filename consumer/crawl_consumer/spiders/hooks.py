@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from crawl_consumer.spiders import blame
+
 if TYPE_CHECKING:
     from crawl_consumer.spiders.base import Spider
 
@@ -73,5 +75,6 @@ async def tell(spider: "Spider", hook: str, *arguments: object) -> None:
     """Call a hook whose errors change nothing: they are logged."""
     try:
         await call(spider, hook, *arguments)
-    except Exception:
+    except blame.RAISED as error:
+        blame.unless_we_are_stopped(error)
         log.exception("%s of spider %s raised; the crawl goes on", hook, type(spider).__qualname__)

@@ -58,7 +58,7 @@ class Made:
     Attributes:
         fields: its values by name.
         model: the class that it was an instance of; None: a plain mapping.
-        thing: as it was yielded; of a draft, what came of it.
+        thing: as it was yielded; of a mapping, a copy; of a draft, what came of it.
         number: its place among the page's items, invalid ones included.
     """
 
@@ -75,7 +75,8 @@ def made(thing: object, number: int = 0) -> Made | Invalid:
         TypeError: it is none.
     """
     if isinstance(thing, Mapping):
-        return Made(thing, None, thing, number)
+        fields = dict(thing)  # the spider may fill the same one again for its next item
+        return Made(fields, None, fields, number)
     if isinstance(thing, Draft):
         return _validated(thing, number)
     if isinstance(thing, BaseModel):

@@ -18,6 +18,8 @@ _OURS = frozenset(
 )
 #: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: What the crawler reads of a response that somebody else has made.
+_KINDS = {"status": int, "headers": Mapping, "body": bytes, "content_type": str}
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -85,9 +87,10 @@ async def before(middlewares: tuple[RequestMiddleware, ...], request: Request) -
                 _check(request.headers)
                 continue
             if isinstance(answer, Drop):
-                return Drop(" ".join(str(answer.reason).split())[:_MAX_REASON_CHARS] or "unnamed")
-            raise TypeError(f"it returned {answer!r:.60}; return Drop(reason) or None")  # noqa: TRY301 - told with its place
-        except Exception as error:
+                return Drop(_legible(answer.reason))
+            raise TypeError(f"it returned {answer!r:.60}; return Drop(reason) or None")
+        except blame.RAISED as error:
+            blame.unless_we_are_stopped(error)
             raise _told(middleware, request, error) from error
     return None
 
@@ -105,13 +108,26 @@ async def after(middlewares: tuple[ResponseMiddleware, ...], response: Response,
                 return answer
             if answer is None:
                 continue
-            if not isinstance(answer, Response) or answer.url != request.url:
-                said = f"it returned {answer!r:.60}; return a Response of the same URL, Refuse(reason) or None"
-                raise TypeError(said)  # noqa: TRY301 - told with its place
-            response = answer
-        except Exception as error:
+            response = _checked(answer, request)
+        except blame.RAISED as error:
+            blame.unless_we_are_stopped(error)
             raise _told(middleware, request, error) from error
     return response
+
+
+def _legible(reason: object) -> str:
+    """As the name of a counter: one short line that Redis can keep and a terminal can show."""
+    line = " ".join(str(reason).split())
+    return "".join(filter(str.isprintable, line))[:_MAX_REASON_CHARS] or "unnamed"
+
+
+def _checked(answer: object, request: Request) -> Response:
+    if not isinstance(answer, Response) or answer.url != request.url:
+        raise TypeError(f"it returned {answer!r:.60}; return a Response of the same URL, Refuse(reason) or None")
+    for name, kind in _KINDS.items():
+        if not isinstance(value := getattr(answer, name), kind):
+            raise TypeError(f"it returned a Response whose {name} is {value!r:.60}, and not {kind.__name__}")
+    return answer
 
 
 def _check(headers: Mapping[str, str]) -> None:
@@ -122,6 +138,6 @@ def _check(headers: Mapping[str, str]) -> None:
             raise ValueError(f"header {name!r} is the fetcher's own")
 
 
-def _told(middleware: Callable[..., Any], request: Request, error: Exception) -> SpiderRaised:
+def _told(middleware: Callable[..., Any], request: Request, error: BaseException) -> SpiderRaised:
     name = getattr(middleware, "__qualname__", repr(middleware))
     return SpiderRaised(blame.in_one_line(name, middleware, request.url, error))

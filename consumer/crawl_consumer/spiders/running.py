@@ -123,7 +123,8 @@ async def run(spider: Spider, page: Page) -> Parsed:
         if spider.rules and rules.apply_to(spider.rules, page.to):
             for follow in rules.follows(spider.rules, page):
                 take(follow)
-    except Exception as error:
+    except blame.RAISED as error:
+        blame.unless_we_are_stopped(error)
         raise SpiderRaised(_in_one_line(spider, name, page, error)) from error
     return taken.parsed()
 
@@ -137,7 +138,8 @@ async def called(spider: Spider, hook: str, page: Page, *arguments: object) -> N
     if has(spider, hook):
         try:
             await hooks.call(spider, hook, page, *arguments)
-        except Exception as error:
+        except blame.RAISED as error:
+            blame.unless_we_are_stopped(error)
             raise SpiderRaised(_in_one_line(spider, hook, page, error)) from error
 
 
@@ -149,6 +151,6 @@ def lack(spider: Spider, name: str | None) -> str:
     return f"spider {kind.__qualname__} has no method {name!r}, which the link to the page names"
 
 
-def _in_one_line(spider: Spider, method: str, page: Page, error: Exception) -> str:
+def _in_one_line(spider: Spider, method: str, page: Page, error: BaseException) -> str:
     kind = type(spider)
     return blame.in_one_line(f"{kind.__qualname__}.{method}", getattr(kind, method), page.url, error)

@@ -21,6 +21,7 @@ from crawl_consumer.workbench.looking import message_for
 from crawl_consumer.workbench.rules import Rules
 from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
+from crawl_producer.own_routes import Reach
 from crawl_producer.reach import queues_reached
 from crawl_producer.routing import Router
 from crawl_producer.scope import Scope
@@ -48,10 +49,12 @@ class Dissection:
         Raises:
             SpiderRaised: the spider did.
             ItemInvalid: an item holds what no output can keep.
+            RouteInvalid: a link's own route leads nowhere.
         """
         parsed = await run(self.spider, page)
         spec = self.rules.spec
         kept = directives.obey(page, parsed, spec.robots, token_of(spec))
+        Reach(self.rules.topology, self.rules.crawl).check(kept.errands.values())
         return {
             "url": page.url,
             "status": page.status,

@@ -1,6 +1,7 @@
 """A project to begin with: a spider, its topology and a test that passes, written into a new folder."""
 
 import re
+import shlex
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -34,9 +35,8 @@ def write_project(name: str, folder: Path, url: str) -> tuple[Path, ...]:
         raise StarterRefused(
             f"{name!r} is no name for a crawl", remedy="small letters, digits, - and _, a letter first"
         )
-    texts = _texts(
-        files("crawl_consumer.workbench") / "starter", {"name": name, "spider": spider_name(name), "url": url}
-    )
+    values = {"name": name, "spider": spider_name(name), "url": url, "quoted_url": shlex.quote(url)}
+    texts = _texts(files("crawl_consumer.workbench") / "starter", values)
     parse_topology(texts[FILE_NAME], FILE_NAME)
     try:
         if folder.exists() and any(folder.iterdir()):
