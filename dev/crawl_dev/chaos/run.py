@@ -88,8 +88,8 @@ async def one_round(recipe: Recipe, servers: Broker, seed: int, times: int, tell
     """One crawl of one site, judged."""
     folder = Path(tempfile.mkdtemp(prefix="crawl-chaos-"))
     try:
-        with TruthSite(seed, recipe.pages, pause_s=recipe.pause_s) as site:
-            more = {"queue": recipe.queue, "crawl": recipe.crawl}
+        with TruthSite(seed, recipe.pages, pause_s=recipe.pause_s, manners=recipe.manners) as site:
+            more = {"queue": recipe.queue, "crawl": recipe.crawl, "names": recipe.groups, "archived": recipe.archived}
             async with opened(servers, site, folder, recipe.crowd, **more) as world:
                 return await _judged(recipe, world, times, tell)
     finally:
@@ -102,8 +102,7 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
     seconds = time.monotonic() - began_s
     gave_up = set(world.consumers.gave_up) - recipe.may_end_with
     await world.consumers.stop()
-    found = await asyncio.to_thread(evidence.gather, world)
-    judged = verdict.judge(world.plan, found, exact=recipe.exact, rolled_back=recipe.rolled_back)
+    judged = await asyncio.to_thread(_judge, recipe, world)
     said = world.consumers.last_lines
     more = [*hung, *(f"a consumer ended by itself with exit code {code}: {said[code]}" for code in sorted(gave_up))]
     return Round(
@@ -113,6 +112,15 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
         recovery_s=max((recovery_s(fault, world.samples) for fault in world.faults), default=0.0),
         to_end_s=max(0.0, _complete_at(world.samples) - max((fault.end_s for fault in world.faults), default=began_s)),
         seconds=seconds,
+    )
+
+
+def _judge(recipe: Recipe, world: World) -> Verdict:
+    """The verdict on each group, and on all of them together."""
+    ways = {"exact": recipe.exact, "rolled_back": recipe.rolled_back}
+    groups = world.consumers.groups
+    return verdict.together(
+        {group.name: verdict.judge(world.plan, evidence.gather(world, group), **ways) for group in groups}
     )
 
 
