@@ -11,8 +11,9 @@ How a fault is added
    explains: whose (``consumers``; None is everyone), how many at most, how long before it the earlier fetch may have
    been made (a Redis that lost its last second: ``before_s=2``), and whether its victims live on (``survived``).
    A fault that should cost no fetch at all keeps the defaults, and explains none.
-3. Add a :class:`Recipe` to ``recipes.py``: how often, in what kind of site, on how many RabbitMQ nodes, with which
-   server settings; ``may_end_with`` names exit codes of consumers that give up by themselves (they are replaced).
+3. Add a :class:`Recipe` to ``recipes.py``: how often, in what kind of site (it may have manners), by which groups,
+   with what outputs, on how many RabbitMQ nodes, with which server settings; ``may_end_with`` names exit codes of
+   consumers that give up by themselves (they are replaced).
 
 ``python -m crawl_dev.chaos --fault NAME --quick`` then runs it alone.
 """
