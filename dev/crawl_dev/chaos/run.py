@@ -90,8 +90,10 @@ async def one_round(recipe: Recipe, servers: Broker, seed: int, times: int, tell
     folder = Path(tempfile.mkdtemp(prefix="crawl-chaos-"))
     try:
         with TruthSite(seed, recipe.pages, pause_s=recipe.pause_s, manners=recipe.manners) as site:
-            more = {"queue": recipe.queue, "crawl": recipe.crawl, "names": recipe.groups, "archived": recipe.archived}
-            async with opened(servers, site, folder, recipe.crowd, **more) as world:
+            async with opened(
+                servers, site, folder, recipe.crowd,
+                names=recipe.groups, archived=recipe.archived, queue=recipe.queue, crawl=recipe.crawl,
+            ) as world:  # fmt: skip
                 return await _judged(recipe, world, times, tell)
     finally:
         shutil.rmtree(folder)

@@ -171,8 +171,8 @@ async def opened(
 ) -> AsyncIterator[World]:
     """A world whose topology is applied and in which nobody works yet; its consumers are gone afterwards."""
     faults, crawled_by = FaultLog(), groups(names)
-    for group in crawled_by:
-        group.items(folder / "out").mkdir(parents=True)
+    for one in crawled_by:
+        one.items(folder / "out").mkdir(parents=True)
     data = topology(site.plan, crawled_by, queue, crawl)
     (folder / "exchanges.yaml").write_text(json.dumps(data))
     # Whoever runs this may have set CRAWL_DELAY_S for himself: here each crawl says how polite it is.
