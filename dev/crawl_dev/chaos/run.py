@@ -158,9 +158,8 @@ async def _through(recipe: Recipe, world: World, times: int, tell: Tell) -> None
 def _tell(recipe: Recipe, world: World, times: int, tell: Tell) -> None:
     done = world.samples[-1].done if world.samples else 0
     injected = world.faults.injected(*recipe.counts)
-    tell(
-        f"{recipe.name} {world.plan.seed}: {injected} of {times} faults, {done:,} of {len(world.plan.reachable):,} URLs"
-    )
+    urls = len(world.plan.reachable) * len(world.consumers.groups)
+    tell(f"{recipe.name} {world.plan.seed}: {injected} of {times} faults, {done:,} of {urls:,} URLs")
 
 
 async def _drained(world: World) -> None:
