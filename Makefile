@@ -40,7 +40,7 @@ test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.
 	@dev/install-rabbitmq4 '$(RABBITMQ4)'
 	@CRAWL_DEV_RABBITMQ='$(RABBITMQ4)' $(BIN)/pytest -m servers
 
-chaos: venv servers ## Break things while a planned site is crawled: a table, an hour (CHAOS=--quick: 15 minutes)
+chaos: venv servers ## Break things while a planned site is crawled: a table, an hour and more (CHAOS=--quick: 20 minutes)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
 test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)

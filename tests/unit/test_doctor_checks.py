@@ -332,13 +332,21 @@ def test_silence_on_a_channel_is_measured_against_the_consumer_timeout():
 RUNG = QueueFacts("crawl.delay.500", held=54, members=3, online=2, followers=("rabbit@b",))
 
 
-def held(first, second, version="3.10.8", vhost="/"):
-    looks = [{queue.name: queue} for queue in (first, second)]
-    return check_held.check(*looks, version=version, vhost=vhost)
+def looks_at(*queues):
+    return [{queue.name: queue} for queue in queues]
 
 
-def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_two_looks_holds_on_to_it():
-    assert check_held.suspicious({"crawl.delay.500": RUNG}, "3.10.8")
+def held(*queues, version="3.10.8", vhost="/"):
+    """What is found when these were seen one after the other, and before them the first as often as it takes."""
+    looks = looks_at(*queues[:1] * (check_held.LOOKS - len(queues)), *queues)
+    return check_held.check(looks, version=version, vhost=vhost)
+
+
+def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_any_two_looks_holds_on_to_it():
+    for looks in range(1, check_held.LOOKS):
+        assert check_held.suspicious(looks_at(RUNG) * looks, "3.10.8")
+        assert check_held.check(looks_at(RUNG) * looks, version="3.10.8", vhost="/") == []  # so few prove nothing
+    assert not check_held.suspicious(looks_at(RUNG) * check_held.LOOKS, "3.10.8")
     (finding,) = held(RUNG, replace(RUNG, held=56))
     assert (finding.level, finding.subject) == (Level.ERROR, "crawl.delay.500")
     assert finding.text.startswith("56 messages ought to have left it")
@@ -349,21 +357,26 @@ def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_two_looks_ho
 )
 def test_a_queue_whose_messages_are_on_their_way_holds_on_to_nothing(changes):
     assert held(RUNG, replace(RUNG, **changes)) == []
+    assert not check_held.suspicious(looks_at(RUNG, replace(RUNG, **changes)), "3.10.8")
 
 
-def test_one_look_proves_nothing():
-    queues = {"crawl.delay.500": RUNG}
-    assert check_held.check(queues, queues, version="3.10.8", vhost="/") == []
+def test_a_busy_queue_that_gives_some_away_at_one_look_of_five_holds_on_to_nothing():
+    assert held(*(replace(RUNG, held=number) for number in (3, 9, 9, 8, 30))) == []
+    assert len(held(*(replace(RUNG, held=number) for number in (3, 9, 9, 9, 30)))) == 1
+
+
+def test_a_queue_that_was_made_meanwhile_holds_on_to_nothing():
+    assert check_held.check([{}, *looks_at(RUNG) * (check_held.LOOKS - 1)], version="3.10.8", vhost="/") == []
 
 
 @pytest.mark.parametrize(("version", "holds"), [("3.10.8", 1), ("3.12.4", 1), ("3.12.5", 0), ("4.0.5", 0), (None, 1)])
 def test_only_a_rabbitmq_before_it_was_mended_holds_on_to_messages(version, holds):
-    assert check_held.suspicious({"crawl.delay.500": RUNG}, version) is bool(holds)
-    assert len(held(RUNG, RUNG, version=version)) == holds
+    assert check_held.suspicious(looks_at(RUNG), version) is bool(holds)
+    assert len(held(RUNG, version=version)) == holds
 
 
 def test_the_command_that_moves_the_leader_survives_the_shell_and_erlang():
-    (finding,) = held(RUNG, RUNG, vhost='Eve\'s "crawl" \\')  # a quote for the shell, two and a backslash for Erlang
+    (finding,) = held(RUNG, vhost='Eve\'s "crawl" \\')  # a quote for the shell, two and a backslash for Erlang
     program, command, erlang = shlex.split(finding.command)
     assert (program, command) == ("rabbitmqctl", "eval")
     assert r"""<<"Eve's \"crawl\" \\"/utf8>>""" in erlang
@@ -372,7 +385,7 @@ def test_the_command_that_moves_the_leader_survives_the_shell_and_erlang():
 
 def test_without_a_node_that_could_lead_there_is_no_command():
     alone = replace(RUNG, online=1, followers=())
-    (finding,) = held(alone, alone)
+    (finding,) = held(alone)
     assert (finding.command, bool(finding.remedy)) == ("", True)
 
 

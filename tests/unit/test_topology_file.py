@@ -158,6 +158,62 @@ def test_a_key_that_also_reaches_another_crawls_queue_is_a_mistake():
     assert "crawls.news.key: the key 'news.front' also reaches 'other', a queue of crawl 'docs'" in line
 
 
+def grouped(crawl, **bindings):
+    """A topology of one crawl, each of whose groups has one queue with these bindings."""
+    queues = "".join(
+        f"  q.{group}: {{crawl: c, group: {group}, bindings: [{bound}]}}\n" for group, bound in bindings.items()
+    )
+    exchanges = "exchanges:\n  x: {type: topic, alternate: y}\n  y: {type: fanout}\n  h: {type: headers}\n"
+    return f"{exchanges}queues:\n{queues}crawls:\n  c: {crawl}\n"
+
+
+FRONTS, ALL, REST = "{exchange: x, key: front}", "{exchange: x, key: '#'}", "{exchange: y}"
+HEADED = "{exchange: h, arguments: {x-match: any, a: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("crawl", "path"),
+    [
+        ("{exchange: x, key: other}", "key"),
+        ("{exchange: x, key: front, seed_key: other}", "seed_key"),
+        ("{exchange: x, key: front, routes: [{match: a, key: other}]}", "routes.0.key"),
+    ],
+)
+def test_a_key_that_passes_a_group_by_is_a_mistake(crawl, path):
+    (line,) = mistakes(grouped(crawl, a=ALL, b=FRONTS))
+    assert line == (
+        f"exchanges.yaml:9: crawls.c.{path}: exchange 'x' brings the key 'other' to no queue of group 'b'; "
+        "bind one of its queues (bound there: '#', 'front'): every group of a crawl gets every URL"
+    )
+
+
+def test_each_group_that_is_passed_by_is_named():
+    lines = mistakes(grouped("{exchange: x, key: other}", a=ALL, b=FRONTS, c=HEADED))
+    assert [line.partition("to no queue of ")[2].partition(";")[0] for line in lines] == ["group 'b'", "group 'c'"]
+
+
+def test_an_alternate_that_is_never_taken_brings_a_group_nothing():
+    (line,) = mistakes(grouped("{exchange: x, key: other}", a=ALL, b=REST))
+    assert "to no queue of group 'b'" in line
+
+
+@pytest.mark.parametrize(
+    ("crawl", "bindings"),
+    [
+        (
+            "{exchange: x, key: other, seed_key: front}",
+            {"a": ALL, "b": f"{FRONTS}, {{exchange: x, key: oth*r}}, {{exchange: x, key: '*'}}"},
+        ),
+        ("{exchange: x, key: other, seed_key: front}", {"a": f"{FRONTS}, {REST}", "b": f"{FRONTS}, {REST}"}),
+        ("{exchange: y, routes: [{match: a, key: other, exchange: x}]}", {"a": REST, "b": REST}),
+        ("{exchange: h}", {"a": HEADED, "b": HEADED.replace("any", "all")}),
+    ],
+    ids=["patterns", "keys and an alternate", "a fanout exchange and an alternate", "headers, which a key cannot tell"],
+)
+def test_groups_may_get_every_url_in_ways_of_their_own(crawl, bindings):
+    parse_topology(grouped(crawl, **bindings), "exchanges.yaml")
+
+
 def test_alternates_may_not_run_in_a_circle_nor_lead_nowhere():
     assert (
         "run in a circle (x <- y <- x)"

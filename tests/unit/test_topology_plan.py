@@ -21,7 +21,7 @@ TOPOLOGY = parse_topology(
 exchanges:
   x: {type: topic, alternate: y}
   y: {type: fanout, bindings: [{exchange: x, key: "y.#"}]}
-  z: {type: headers}
+  z: {type: headers, bindings: [{exchange: x, key: "q.#"}]}
 queues:
   q: {crawl: c, delivery_limit: 7, max_length: 9, bindings: [{exchange: x, key: "q.#"}]}
   old: {crawl: c, type: classic, max_priority: 3, bindings: [{exchange: y}]}
