@@ -299,11 +299,13 @@ def test_an_own_route_that_passes_by_the_group_that_admits_its_url_is_an_error_o
         {"exchanges": {"x": {"type": "direct"}}, "queues": queues, "crawls": {"c": {"exchange": "x", "key": "a"}}}
     )
     both, passing = [Errand(route=("", "a"))], [Errand(route=("", ""))]
-    for group in (None, "other"):
-        Reach(topology, "c", group).check([*both, *passing])
-    Reach(topology, "c", "main").check(both)
-    with pytest.raises(RouteInvalid, match="route '' of exchange 'x' comes to no queue of group 'main', only to other"):
-        Reach(topology, "c", "main").check(passing)
+    for groups in ((), ("other",)):
+        Reach(topology, "c", *groups).check([*both, *passing])
+    for groups in (("main",), ("other", "main")):
+        reach = Reach(topology, "c", *groups)
+        reach.check(both)
+        with pytest.raises(RouteInvalid, match="'' of exchange 'x' comes to no queue of group 'main', only to other"):
+            reach.check(passing)
 
 
 def test_a_priority_that_no_queue_looks_at_is_warned_of_once(caplog):
