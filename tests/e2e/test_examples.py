@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crawl_dev.site import StaticSite
-from e2e_kit import Commands, reference_walk, wait_until
+from e2e_kit import PATIENCE_S, Commands, reference_walk, wait_until
 from walked_site import BROKEN, MISSING, walked_site
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -110,22 +110,27 @@ def test_the_documentation_index_finds_pages_and_hears_of_new_ones(example, site
 @pytest.mark.parametrize("example", ["link_checker"], indirect=True)
 def test_the_link_checker_names_each_broken_link_with_its_page(example):
     topology = example.folder / "exchanges.yaml"
-    quick = topology.read_text().replace("first_delay_s: 10", "first_delay_s: 0.1")
-    topology.write_text(quick.replace("robots: {", "robots: {obey: false, "))  # the site has no robots.txt
+    quick = topology.read_text().replace("# scope", "scope").replace("first_delay_s: 10", "first_delay_s: 0.1")
+    topology.write_text(quick.replace("retry_s: [30]", "retry_s: [1]").replace("after_s: 20", "after_s: 0.5"))
+    (example.folder / "hosts").write_text("127.0.0.1 elsewhere.example\n")  # where nobody answers https
     example.run("crawl-topology", "apply")
     with walked_site() as site:
         home = site.home("copy")
         example.run("crawl-seed", home)
-        spider = ("--spider", "link_checker:LinkChecker")
-        example.run("crawl-consumer", "--queue", "links.pages", *spider, "--until-done", "--quiet")
+        options = ("--spider", "link_checker:LinkChecker", "--hosts", "hosts", "--until-done", "--quiet")
+        assert example.start("crawl-consumer", "--queue", "links.pages", *options).wait(PATIENCE_S) == 0
     letters = example.run("crawl-dead", "list", "--crawl", "links", "--json")
     report = subprocess.run(
         [sys.executable, "report.py", "links.db", "warc/"],
         env=example.environment, cwd=example.folder, input=letters, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert report.returncode == 1, report.stderr
-    base = home.removesuffix("0")
-    assert report.stdout.splitlines() == [
-        f"{base}{BROKEN}", f"  http_500, linked from {home}",
-        f"{base}{MISSING}", f"  404, linked from {home}",
-    ]  # fmt: skip
+    base, away = home.removesuffix("0"), "https://elsewhere.example/"
+    told = report.stdout.splitlines()
+    assert told[::2] == [f"{base}{BROKEN}", f"{base}{MISSING}", away]
+    reasons = [line.removeprefix("  ").removesuffix(f", linked from {home}") for line in told[1::2]]
+    assert reasons[:2] == ["http_500", "404"]
+    assert reasons[2].startswith("connect: ")
+    (log,) = example.folder.glob("crawl-consumer-*.log")
+    for url, reason in zip(told[::2], reasons, strict=True):
+        assert f"broken: {url} ({reason}), linked from {home}" in log.read_text()
