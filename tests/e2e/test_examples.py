@@ -1,5 +1,6 @@
 """The examples, as their readers would try them: each in a folder of its own, on real servers."""
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -15,6 +16,16 @@ from e2e_kit import PATIENCE_S, Commands, reference_walk, wait_until
 from walked_site import BROKEN, MISSING, walked_site
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+#: What examples/news.py is for: a front page, a section, two articles, and one that lacks its headline.
+NEWS = {
+    "index.html": "<nav><a href=science.html>s</a></nav><h1>Home</h1><article><a href=1.html>1</a></article>",
+    "science.html": "<nav><a href=.>h</a></nav><h1>Science</h1><article><a href=2.html>2</a></article>",
+    "1.html": "<h1>One</h1><time datetime=2026-03-01></time><main>a b c d</main><aside><a href=3.html>3</a></aside>",
+    "2.html": "<h1>Two</h1><time datetime=2026-03-02></time><main>many a word</main>",
+    "3.html": "<time datetime=2026-03-03></time><main>without a headline</main>",
+}
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +145,28 @@ def test_the_link_checker_names_each_broken_link_with_its_page(example):
     (log,) = example.folder.glob("crawl-consumer-*.log")
     for url, reason in zip(told[::2], reasons, strict=True):
         assert f"broken: {url} ({reason}), linked from {home}" in log.read_text()
+
+
+def test_the_news_example_keeps_articles_and_one_of_two_consumers_says_how_it_went(environment, tmp_path):
+    for name in ("news.py", "news.yaml"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    pages = tmp_path / "site"
+    pages.mkdir()
+    for name, text in NEWS.items():
+        (pages / name).write_text(f"<!doctype html>{text}")
+    news = Commands({**environment, "CRAWL_TOPOLOGY": "news.yaml"}, tmp_path)
+    try:
+        with StaticSite(pages) as site:
+            news.run("crawl-topology", "apply")
+            news.run("crawl-seed", site.url)
+            options = ("--output", "articles.jsonl", "--until-done", "--quiet")
+            consumers = [news.start("crawl-consumer", "--queue", "gazette.*", *options) for _ in range(2)]
+            assert [consumer.wait(PATIENCE_S) for consumer in consumers] == [0, 0]
+        kept = map(json.loads, (tmp_path / "articles.jsonl").read_text().splitlines())
+        assert {(item["headline"], item["section"]) for item in kept} == {("One", "Home"), ("Two", "Science")}
+        letters = map(json.loads, news.run("crawl-dead", "list", "--json").splitlines())
+        assert [letter["url"] for letter in letters] == [f"{site.url}3.html"]
+    finally:
+        logs = news.stop()
+        print(logs)
+    assert logs.count("gazette: 5 of 5 pages") == 1
