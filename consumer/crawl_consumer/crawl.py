@@ -183,4 +183,5 @@ class Crawl:
 
 
 def _failure(message: UrlMessage, reason: str, status: int | None, outcome: str = "") -> Failure:
-    return Failure(message.url, reason, status, message.attempt + 1, message.to, message.meta or {}, outcome)
+    meta, attempts = message.meta or {}, message.attempt + 1
+    return Failure(message.url, reason, status, attempts, message.to, meta, outcome, message.parent)

@@ -1,4 +1,4 @@
-"""An errand: what a link carries besides its URL, from the spider that found it to the one that parses the page."""
+"""An errand: what a link carries besides its URL, from whoever named it to the spider that parses the page."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
@@ -86,7 +86,7 @@ _ROUTE, _META = TypeAdapter[Route](NamedRoute), TypeAdapter[dict[str, JsonValue]
 def _as_json(meta: Mapping[str, Any]) -> str:
     text = to_json(_checked("meta", _META, dict(meta)), inf_nan_mode="constants")
     try:
-        from_json(text, allow_inf_nan=False)
+        from_json(b'{"meta":%b}' % text, allow_inf_nan=False)  # as it stands in its message
     except ValueError as error:  # NaN, or nested deeper than the reader goes
         raise ValueError(f"meta: no JSON that can be read back: {error}") from None
     return text.decode()

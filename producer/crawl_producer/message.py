@@ -45,7 +45,7 @@ class UrlMessage(BaseModel):
         reason: why it was tried again, for dead letters and operators.
         status: the HTTP status of the last attempt.
         to: the spider's method that parses the page, None: ``parse``; these four are set by the spider that found the
-            link, and kept by its retries and redirects (see :mod:`crawl_producer.errand`).
+            link, or by whoever wrote a seed, and kept by its retries and redirects (see :mod:`crawl_producer.errand`).
         route: the exchange (empty: the crawl's own) and key that it was published with instead of the crawl's routes.
         priority: among the messages of a queue that has ``max_priority``.
         meta: a small object for that method.

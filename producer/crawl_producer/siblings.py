@@ -55,7 +55,8 @@ class Family:
 
     @classmethod
     def _with(cls, pattern: UrlMessage) -> Self:
-        before, after = pattern.encode().split(to_json(_PLACE))
+        # The first one: behind it a meta may well have a line end of its own, and before it stands a crawl's name.
+        before, after = pattern.encode().split(to_json(_PLACE), 1)
         return cls(pattern, before, after, pattern.way)
 
     def has_room_for(self, url: str) -> bool:

@@ -15,6 +15,8 @@ MAX_KEY_BYTES = 255
 #: The highest TCP port there is.
 MAX_PORT = 65535
 
+#: A message waits in Redis behind its exchange and key, a line each (:mod:`crawl_producer.admission`).
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NODE = re.compile(r"(\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:/@\[\]]+))(:(?P<port>\d{1,5}))?")
 
 
@@ -27,6 +29,8 @@ class Frozen(BaseModel):
 def _key(key: str) -> str:
     if len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"too long; a routing key has at most {MAX_KEY_BYTES} bytes")
+    if _CONTROL.search(key):
+        raise ValueError("a control character in a routing key; keys are written in one line")
     return key
 
 

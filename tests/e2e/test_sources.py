@@ -135,6 +135,30 @@ def test_a_service_at_an_inbox_that_is_killed_and_told_to_stop_loses_nothing(com
     assert commands.status()["admitted"] == 2001
 
 
+def test_what_waits_in_an_inbox_and_who_takes_it_is_shown(commands):
+    send(commands, "https://e.org/", '{"url": "https://e.org/b", "meta": "no object"}')
+    text = "2 messages wait, 0 dead letters, served by nobody"
+    assert doctor_of_the_inbox(commands) == ("warning", text, "crawl-seed --inbox docs.inbox --follow")
+    assert "inbox docs.inbox: 2 waiting" in commands.run("crawl-status", "docs")
+
+    commands.start("crawl-seed", "--inbox", "docs.inbox", "--follow")
+    shown = {"name": "docs.inbox", "ready": 0, "dead": 1, "served_by": 1}
+    wait_until(lambda: shown.items() <= commands.status()["inboxes"][0].items(), "the service to take both")
+    text = "0 messages wait, 1 dead letters, served by 1 crawl-seed"
+    assert doctor_of_the_inbox(commands) == ("warning", text, "crawl-dead list --queue docs.inbox")
+    assert [letter["reason"] for letter in letters(commands)] == ["undecodable: meta: no object"]
+
+    commands.run("crawl-dead", "drop", "--queue", "docs.inbox", "--yes")
+    wait_until(lambda: doctor_of_the_inbox(commands)[0] == "ok", "the letters to be gone")
+
+
+def doctor_of_the_inbox(commands):
+    """What the doctor says of it; other things may well be a warning."""
+    told = json.loads(commands.shell("crawl-doctor docs --json || [ $? = 16 ]"))
+    (found,) = [finding for finding in told["findings"] if finding["subject"] == "docs.inbox"]
+    return found["level"], found["text"], found["command"]
+
+
 async def settled(commands):
     """Wait until 2,001 URLs are in the crawl, and two messages in the dead letters."""
     async with (

@@ -75,6 +75,10 @@ class Titles(Spider):
 class Broken(Spider):
     def parse(self, page):
         return page.nothing
+
+class Sections(Spider):
+    def article(self, page):
+        yield {"title": page.title, "section": page.meta["section"]}
 """
 
 
@@ -96,6 +100,18 @@ def test_crawl_parse_reads_a_saved_page_without_asking_anybody(site, folder):
     out, _ = ran("parse", site.home, "--file", "saved.html", "--spider", "spiders:Titles", folder=folder)
     assert json.loads(out)["items"] == [{"title": "A"}]
     assert site.asked == []
+
+
+def test_crawl_parse_gives_a_page_what_its_link_would_have_carried(site, folder):
+    (folder / "saved.html").write_text(PAGES["/a"])
+    asked = ("parse", site.home, "--file", "saved.html", "--spider", "spiders:Sections", "--to", "article")
+    out, _ = ran(*asked, "--meta", '{"section": "politics"}', folder=folder)
+    assert json.loads(out)["items"] == [{"title": "A", "section": "politics"}]
+    for wrong, said in (("[]", "no object"), ("{", "line 1"), (json.dumps({"a": "x" * 1024}), "1032 bytes")):
+        _, err = ran(*asked, "--meta", wrong, folder=folder, code=2)
+        assert said in " ".join(err.split())
+    _, err = ran(*asked[:-1], "_article", folder=folder, code=2)
+    assert "to: String should match" in " ".join(err.split())
 
 
 def test_crawl_parse_names_the_line_of_a_spider_that_raised(home, folder):

@@ -35,6 +35,7 @@ TOPOLOGY = Topology.model_validate(
         "queues": {"q": {"crawl": "c", "max_length": 100, "bindings": [{"exchange": "x", "key": "k"}]}},
         "crawls": {"c": {"exchange": "x", "key": "k"}},
         "items": {"found": {"queues": {"found.all": {"max_length": 100}}}},
+        "inboxes": {"in": {"crawl": "c"}},
     }
 )
 SOUND = {"appendfsync": "everysec", "used_bytes": 1}
@@ -315,6 +316,29 @@ def test_queue(queue, level, words):
     else:
         how_bad, text = only(findings)
         assert (how_bad, words in text) == (level, True)
+
+
+@pytest.mark.parametrize(
+    ("inbox", "dead", "level", "text", "command"),
+    [
+        (QueueFacts("in"), 0, "ok", "0 messages wait, 0 dead letters, served by nobody", ""),
+        (QueueFacts("in", 7, 2), 0, "ok", "7 messages wait, 0 dead letters, served by 2 crawl-seed", ""),
+        (QueueFacts("in", 7), 0, "warning", "7 messages wait", "crawl-seed --inbox in --follow"),
+        (QueueFacts("in", 7), 1, "warning", "7 messages wait, 1 dead letters", "crawl-seed --inbox in --follow"),
+        (QueueFacts("in", 0, 1), 1, "warning", "0 messages wait, 1 dead letters", "crawl-dead list --queue in"),
+    ],
+)
+def test_an_inbox_is_told_of_whether_all_is_well_or_not(inbox, dead, level, text, command):
+    all_is_well, told = queues(inbox, QueueFacts("dead.in", dead))
+    assert (all_is_well.level, all_is_well.subject) == (Level.OK, "rabbitmq")
+    assert (told.level.value, told.subject, told.command) == (level, "in", command)
+    assert told.text.startswith(text)
+    assert bool(told.remedy) == (level != "ok")
+
+
+def test_the_dead_letters_of_an_inbox_are_told_of_once_and_its_delivery_limit_as_any_other():
+    findings = queues(QueueFacts("in", 0, 1, delivery_limit=5, policy="strict"), QueueFacts("dead.in", 5000))
+    assert [(subject, text[:9]) for _, subject, text in bad(findings)] == [("in", "a policy "), ("in", "0 message")]
 
 
 def test_silence_on_a_channel_is_measured_against_the_consumer_timeout():

@@ -26,6 +26,12 @@ def test_a_sibling_is_encoded_as_the_message_that_it_stands_for(url):
     assert Sibling(url, family).encode() == UrlMessage.model_construct(url=url, **COMMON).encode()
 
 
+@pytest.mark.parametrize("meta", [{"separator": "\n"}, {"\n": ["\n", "\n"]}])
+def test_what_stands_for_the_url_may_stand_in_a_meta_too(meta):
+    sent = Sibling("https://example.org/", Family.of(**COMMON).on({"meta": meta})).encode()
+    assert sent == UrlMessage.model_construct(url="https://example.org/", **COMMON, meta=meta).encode()
+
+
 def test_a_parent_that_leaves_no_room_is_left_out_of_this_message_alone():
     family = Family.of(**COMMON | {"parent": "https://example.org/?" + "\\" * 1900})
     short, long = (Sibling("https://example.org/" + "x" * n, family).encode() for n in (1, MAX_URL_CHARS - 20))

@@ -84,6 +84,7 @@ TYPES = "'direct', 'topic', 'fanout' or 'headers'"
         (QUEUE, QUEUE + "\n    type: classic\n    delivery_limit: 3", "5: queues.news.front: delivery_limit needs type: quorum; classic queues do not count redeliveries"),
         ("key: news.front}\nc", "key: news.front, arguments: {a: 1.5}}\nc", "8: queues.news.front.bindings.0.arguments.a: must be text, a whole number, true or false"),
         ("key: news.front}\nc", f"key: {'n' * 256}}}\nc", "8: queues.news.front.bindings.0.key: too long; a routing key has at most 255 bytes"),
+        ("key: news.front}\nc", 'key: "a\\nb"}\nc', "8: queues.news.front.bindings.0.key: a control character in a routing key; keys are written in one line"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_where_it_is_with_what_would_be_right(old, new, mistake):

@@ -17,12 +17,14 @@ from crawl_consumer.robots_fetch import TOTAL_S, Asks
 from crawl_consumer.workbench.paced import Paced
 from crawl_consumer.workbench.rules import Rules
 from crawl_dedup import MemoryRobots, MemoryRobotsStore, UrlInvalid, canonicalize, host, join, origin
+from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import MAX_REDIRECTS
 from crawl_producer.topology import CrawlSpec
 
 #: Requests at once; a tool makes them one by one, and robots.txt is another host's now and then.
 _CONNECTIONS = 4
+_NO_ERRAND = Errand()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,9 @@ async def looked_at(rules: Rules, url: str, *, cache: Path | None = None) -> tup
         return await looking.look(url)
 
 
-def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0, to: str | None = None) -> tuple[Page, UrlMessage]:
+def page_of(
+    looks: tuple[Look, ...], crawl: str, *, depth: int = 0, errand: Errand = _NO_ERRAND
+) -> tuple[Page, UrlMessage]:
     """The page at the end, and the message that it would have been fetched for.
 
     Raises:
@@ -137,7 +141,7 @@ def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0, to: str | No
     last = looks[-1]
     if last.response is None:
         raise no_page(last)
-    message = message_for(crawl, last.url, depth=depth, redirects=len(looks) - 1, to=to)
+    message = message_for(crawl, last.url, depth=depth, redirects=len(looks) - 1, errand=errand)
     return Page(last.response, message), message
 
 
@@ -147,9 +151,9 @@ def no_page(look: Look) -> NoPage:
     return NoPage(f"{look.url}: {why}", remedy=f"crawl-fetch {look.url} shows all of it")
 
 
-def message_for(crawl: str, url: str, *, depth: int = 0, redirects: int = 0, to: str | None = None) -> UrlMessage:
+def message_for(crawl: str, url: str, *, depth: int = 0, redirects: int = 0, errand: Errand = _NO_ERRAND) -> UrlMessage:
     """The message of a URL that is looked at on its own: it is its own root."""
-    return UrlMessage(crawl=crawl, url=url, depth=depth, root=host(url), redirects=redirects, to=to)
+    return UrlMessage(crawl=crawl, url=url, depth=depth, root=host(url), redirects=redirects, **errand.fields())
 
 
 def url_of(text: str) -> str:
