@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crawl_consumer.cli.consumer_options import CacheOption, SpiderOption
-from crawl_consumer.cli.workbench_options import CrawlOption, UrlArgument
+from crawl_consumer.cli.workbench_options import AllowNetworkOption, CrawlOption, UrlArgument
 from crawl_consumer.page import Page
 from crawl_consumer.workbench.dissection import Dissection, saved_page, spider_at
 from crawl_consumer.workbench.looking import looked_at, no_page, page_of
@@ -43,6 +43,7 @@ def parse(
     file: FileOption = None,
     to: ToOption = None,
     depth: DepthOption = 0,
+    allow_network: AllowNetworkOption = [],  # noqa: B006 - typer makes a list of its own
     cache: CacheOption = None,
     crawl: CrawlOption = None,
     topology: TopologyOption = None,
@@ -57,7 +58,7 @@ def parse(
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
 
     async def main() -> None:
-        rules = rules_for(loaded, crawl)
+        rules = rules_for(loaded, crawl, allow_networks=allow_network)
         taking_apart = Dissection(spider_at(url, rules, named=spider, file=loaded.path), rules)
         if file is None:
             page, message = await _fetched(url, rules, depth, to, cache)

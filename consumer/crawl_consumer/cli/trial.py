@@ -19,7 +19,7 @@ from crawl_consumer.cli.consumer_options import (
     QuietOption,
     SpiderOption,
 )
-from crawl_consumer.cli.workbench_options import CrawlOption
+from crawl_consumer.cli.workbench_options import AllowNetworkOption, CrawlOption
 from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, ConsumerSettings
 from crawl_consumer.spiders.choosing import spiders_for
@@ -66,6 +66,7 @@ def crawl_try(
     patience: PatienceOption = DEFAULT_PATIENCE_S,
     concurrency: ConcurrencyOption = DEFAULT_CONCURRENCY,
     crawl: CrawlOption = None,
+    allow_network: AllowNetworkOption = [],  # noqa: B006 - typer makes a list of its own
     hosts: HostsOption = None,
     cache: CacheOption = None,
     quiet: QuietOption = False,
@@ -85,7 +86,7 @@ def crawl_try(
     outputs = tuple(output) or ("-",)
 
     async def main() -> int:
-        trial = Trial(rules_for(loaded, crawl), max_pages=max_pages)
+        trial = Trial(rules_for(loaded, crawl, allow_networks=allow_network), max_pages=max_pages)
         settings = ConsumerSettings(
             queues=trial.queues,
             concurrency=concurrency,
