@@ -66,7 +66,10 @@ class Guard:
         if port in BAD_PORTS:
             said = "is another protocol's; no web page is there (https://fetch.spec.whatwg.org/#port-blocking)"
             return f"{text}: port {port} {said}", f"port {port}"
-        address = ip_address(text)
+        try:
+            address = ip_address(text)
+        except ValueError:
+            return f"{text} is no address", "no address"
         ends = behind(address)
         if self._is_own((address, *ends), port):
             return f"{text} port {port} is RabbitMQ or Redis, which no crawl asks", f"own {port}"

@@ -29,7 +29,9 @@ def sent(site, *requests, keep=True):
     async def fetch():
         got = []
         limits = FetchLimits(total_s=30)
-        async with Fetcher(limits, user_agent="me", connections=1, guard=LOOPBACK, hosts=HOSTS, cookies=keep) as fetcher:
+        async with Fetcher(
+            limits, user_agent="me", connections=1, guard=LOOPBACK, hosts=HOSTS, cookies=keep
+        ) as fetcher:
             for request in requests:
                 name, path = ("a.example", request) if request.startswith("/") else request.split("/", 1)
                 path = "/" + path.lstrip("/")

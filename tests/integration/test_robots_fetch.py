@@ -85,7 +85,7 @@ def test_a_failure_on_the_way_is_no_answer(said, reason):
 def test_a_server_that_is_down_is_no_answer():
     async def story():
         async with fetcher() as fetch:
-            return [await ask(fetch, origin) for origin in ("http://127.0.0.1:9", "http://no-such-host.invalid")]
+            return [await ask(fetch, origin) for origin in ("http://127.0.0.1:2", "http://no-such-host.invalid")]
 
     down, nowhere = asyncio.run(story())
     assert (down.body, nowhere.body) == (None, None)

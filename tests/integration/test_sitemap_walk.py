@@ -112,7 +112,10 @@ def test_entries_are_in_scope_as_links_would_be():
 def test_any_host_takes_pages_of_others_as_sites_of_their_own_and_keeps_the_other_rules():
     async def play():
         body = urlset("/a", "http://other.test/c", "http://other.test/private/")
-        async with raw_web({"/s.xml": answer(body)}) as site, SourceWeb(user_agent="T", delay_s=0, guard=LOOPBACK) as web:
+        async with (
+            raw_web({"/s.xml": answer(body)}) as site,
+            SourceWeb(user_agent="T", delay_s=0, guard=LOOPBACK) as web,
+        ):
             walk = Walk([site.url("/s.xml")], web, ScopeSpec(deny=("/private/",)), any_host=True)
             return [entry async for batch in walk.batches() for entry in batch], walk.outside
 
@@ -123,18 +126,21 @@ def test_any_host_takes_pages_of_others_as_sites_of_their_own_and_keeps_the_othe
 
 
 def test_an_index_names_no_lists_elsewhere_but_robots_txt_may():
-    _, rejected, _, site = walked({"/i.xml": index("http://localhost:1/s.xml")}, "/i.xml")
-    assert rejected == [("http://localhost:1/s.xml", "host")]
+    _, rejected, _, site = walked({"/i.xml": index("http://localhost:2/s.xml")}, "/i.xml")
+    assert rejected == [("http://localhost:2/s.xml", "host")]
     assert asked(site) == ["/i.xml"]
-    _, rejected, _, _ = walked({"/robots.txt": b"Sitemap: http://localhost:1/s.xml"}, "/robots.txt")
-    assert rejected == [("http://localhost:1/s.xml", "connect")]
+    _, rejected, _, _ = walked({"/robots.txt": b"Sitemap: http://localhost:2/s.xml"}, "/robots.txt")
+    assert rejected == [("http://localhost:2/s.xml", "connect")]
 
 
 def test_a_site_that_moves_its_sitemap_moves_along():
     async def play():
         async with raw_web({"/s.xml": answer(urlset("/a"), XML)}) as new:
             there = new.url("/s.xml").replace("127.0.0.1", "localhost")
-            async with raw_web({"/s.xml": moved(there)}) as old, SourceWeb(user_agent="T", delay_s=0, guard=LOOPBACK) as web:
+            async with (
+                raw_web({"/s.xml": moved(there)}) as old,
+                SourceWeb(user_agent="T", delay_s=0, guard=LOOPBACK) as web,
+            ):
                 walk = Walk([old.url("/s.xml")], web, ScopeSpec())
                 return [entry async for batch in walk.batches() for entry in batch]
 

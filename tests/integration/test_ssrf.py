@@ -255,7 +255,10 @@ def fetched(allow, *urls, answers=(), own=()):
     return asyncio.run(story())
 
 
-@pytest.mark.parametrize("spelling", ["127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "localhost", "[::1]"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "127.0.0.1.1", "1.2.3.4.5", "localhost", "[::1]"],
+)
 def test_a_url_that_nobody_has_made_canonical_leads_nowhere_either(spelling):
     [result], ours = fetched(ONLY_THE_SITE, f"http://{spelling}:PORT/")
     assert result.kind in {FailureKind.BLOCKED, FailureKind.PROTOCOL, FailureKind.DNS}

@@ -44,10 +44,18 @@ def test_a_refusal_says_what_would_allow_it(address, network):
 
 @pytest.mark.parametrize(
     "address",
-    ["::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::", "2001:0:7f00:1::f7f7:f7f7", "2001:0:808:808::80ff:fffe"],
+    [
+        "::ffff:127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "2002:7f00:1::",
+        "2001:0:7f00:1::f7f7:f7f7",
+        "2001:0:808:808::80ff:fffe",
+    ],
 )
 def test_an_ipv4_address_inside_of_an_ipv6_one_is_refused_and_allowed_as_itself(address):
-    assert f"{address} (127.0.0.1) is not a public address; allow_networks: [127.0.0.0/8]" in guard().refusal(address, 80)
+    assert f"{address} (127.0.0.1) is not a public address; allow_networks: [127.0.0.0/8]" in guard().refusal(
+        address, 80
+    )
     assert guard("127.0.0.0/8").refusal(address, 80) is None
     assert guard(address).refusal(address, 80) is None
 
@@ -56,6 +64,10 @@ def test_local_translation_to_ipv4_is_refused_whatever_it_holds():
     assert "64:ff9b:1::/48" in guard().refusal("64:ff9b:1::8.8.8.8", 80)
     assert "64:ff9b:1::/48" in guard("127.0.0.0/8").refusal("64:ff9b:1::127.0.0.1", 80)
     assert guard("64:ff9b:1::/48").refusal("64:ff9b:1::127.0.0.1", 80) is None
+
+
+def test_what_is_no_address_is_refused():
+    assert guard("0.0.0.0/0", "::/0").refusal("1.2.3.4.5", 80) == "1.2.3.4.5 is no address"
 
 
 def test_what_is_allowed_ends_where_its_network_ends():
@@ -82,7 +94,13 @@ OWN = [("10.0.0.5", 6379), ("2001:db8::5", 5672), ("9.9.9.9", 15672)]
 
 @pytest.mark.parametrize(
     ("address", "number"),
-    [*OWN, ("::ffff:10.0.0.5", 6379), ("64:ff9b::10.0.0.5", 6379), ("64:ff9b:1::10.0.0.5", 6379), ("2002:a00:5::", 6379)],
+    [
+        *OWN,
+        ("::ffff:10.0.0.5", 6379),
+        ("64:ff9b::10.0.0.5", 6379),
+        ("64:ff9b:1::10.0.0.5", 6379),
+        ("2002:a00:5::", 6379),
+    ],
 )
 def test_our_own_servers_are_refused_even_where_all_is_allowed(address, number):
     assert "is RabbitMQ or Redis" in guard("0.0.0.0/0", "::/0", own=OWN).refusal(address, number)

@@ -96,7 +96,7 @@ def test_what_is_blocked_says_why_and_what_helps(obey):
     assert "blocked: as told" in shown or "blocked (as told)" in shown
     assert "--allow-network" in shown
     assert (about["robots"] == {"verdict": "blocked", "because": "as told"}) is obey
-    with pytest.raises(NoPage, match="blocked.*as told") as caught:
+    with pytest.raises(NoPage, match=r"blocked.*as told") as caught:
         page_of(seen, CRAWL)
     assert "--allow-network" in caught.value.remedy
 

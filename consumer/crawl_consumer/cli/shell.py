@@ -46,7 +46,10 @@ def shell(
     Exit codes: 0 done, 18 there is no page, 1 the expression raised (all: docs/commands.md).
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
-    with reporting(PROGRAM, debug=debug), prompt.hand(rules_for(loaded, crawl, allow_networks=allow_network), cache=cache) as hand:
+    with (
+        reporting(PROGRAM, debug=debug),
+        prompt.hand(rules_for(loaded, crawl, allow_networks=allow_network), cache=cache) as hand,
+    ):
         having = prompt.names(hand.fetch(url), hand)
         if expression is None:
             prompt.interact(having)

@@ -53,7 +53,7 @@ PatienceOption = Annotated[float, typer.Option(min=0, help="End when nothing can
     epilog=examples(
         "crawl-try https://docs.python.org/3/",
         "crawl-try https://example.org/ --spider my_spiders:Titles --max-pages 20 | jq .title",
-        "CRAWL_DELAY_S=0 crawl-try http://127.0.0.1:8000/ --output pages.jsonl",
+        "CRAWL_DELAY_S=0 crawl-try http://127.0.0.1:8000/ --allow-network 127.0.0.0/8 --output pages.jsonl",
         "crawl-try --crawl news https://example.org/politics/ --quiet --output items.csv",
     )
 )

@@ -153,7 +153,9 @@ def no_page(look: Look) -> NoPage:
     why = f"{look.outcome} ({look.result.detail})" if isinstance(look.result, FetchFailure) else look.outcome
     if look.outcome == "blocked":
         why = look.robots.reason if isinstance(look.robots, Blocked) else why
-        return NoPage(f"{look.url}: {why}", remedy="where an address is not public, --allow-network goes there for this once")
+        return NoPage(
+            f"{look.url}: {why}", remedy="where an address is not public, --allow-network goes there for this once"
+        )
     return NoPage(f"{look.url}: {why}", remedy=f"crawl-fetch {look.url} shows all of it")
 
 

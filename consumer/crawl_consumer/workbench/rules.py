@@ -29,7 +29,6 @@ class Rules:
         """The crawl's section."""
         return self.topology.crawls[self.crawl]
 
-
     def allowing(self, networks: Sequence[Network]) -> "Rules":
         """These rules with networks to which the crawl may go as well."""
         wider = self.spec.model_copy(update={"allow_networks": (*self.spec.allow_networks, *networks)})
