@@ -1,6 +1,6 @@
 """The options that the workbench's tools share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +13,9 @@ _CRAWL_HELP = "By the rules of this crawl; may be left out when exchanges.yaml h
 CrawlOption = Annotated[str | None, typer.Option("--crawl", "-c", metavar="NAME", help=_CRAWL_HELP, show_default=False)]
 #: Where -c means something else.
 LongCrawlOption = Annotated[str | None, typer.Option("--crawl", metavar="NAME", help=_CRAWL_HELP, show_default=False)]
+#: A list of networks; typer cannot be told of two types.
 AllowNetworkOption = Annotated[
-    list[str],
+    list[Any],
     typer.Option(
         "--allow-network",
         metavar="CIDR",
