@@ -49,6 +49,8 @@ SPELLINGS = [
 ]
 
 
+#: Where connections of a test end up on this machine.
+_HERE = ("127.", "::1", "::ffff:7f", "::ffff:127.", "0.0.0.0")
 _PAGE = (200, {}, "<title>a page</title>")
 _NO_RULES = (404, {}, "")
 
@@ -136,11 +138,13 @@ def _said(status, headers, body):
 
 @contextmanager
 def _noted(connected):
-    """While inside, every address that a socket of this process connects to is written down."""
+    """While inside, every address that a socket of this process connects to is written down, and none is elsewhere."""
     connect = socket.socket.connect
 
     def noting(self, address):
         connected.append(address[0])
+        if not address[0].startswith(_HERE):  # a guard that fails must not have a test knock at strangers' doors
+            raise ConnectionRefusedError("not of this machine")
         return connect(self, address)
 
     socket.socket.connect = noting
