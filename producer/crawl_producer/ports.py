@@ -16,6 +16,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def port(url: str) -> int:
     """The port of a canonical URL."""
-    scheme, _, authority, *_ = url.split("/", 3)
-    _, colon, digits = authority.rpartition(":")
-    return int(digits) if colon and digits.isdigit() else DEFAULT_PORTS[scheme[:-1]]
+    authority = url.split("/", 3)[2]
+    if ":" in authority and authority[-1] != "]":
+        return int(authority[authority.rindex(":") + 1 :])
+    return DEFAULT_PORTS["https" if url.startswith("https") else "http"]
