@@ -2,9 +2,11 @@
 
 import logging
 import socket
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crawl_producer.guard import ConnectionBlocked, Guard
 from crawl_producer.ports import BAD_PORTS, port
@@ -58,6 +60,20 @@ def test_an_ipv4_address_inside_of_an_ipv6_one_is_refused_and_allowed_as_itself(
     )
     assert guard("127.0.0.0/8").refusal(address, 80) is None
     assert guard(address).refusal(address, 80) is None
+
+
+@given(st.ip_addresses(v=4))
+def test_no_ipv4_address_is_judged_otherwise_inside_of_an_ipv6_one(address):
+    number, far = int(address), int(ip_address("8.8.8.8"))
+    forms = [
+        IPv6Address(0xFFFF << 32 | number),
+        IPv6Address(0x64FF9B << 96 | number),
+        IPv6Address(0x2002 << 112 | number << 80 | 1),
+        IPv6Address(0x20010000 << 96 | number << 64 | ~far & 0xFFFFFFFF),
+        IPv6Address(0x20010000 << 96 | far << 64 | ~number & 0xFFFFFFFF),
+    ]
+    refused = guard().refusal(str(address), 80) is not None
+    assert [guard().refusal(str(form), 80) is not None for form in forms] == [refused] * len(forms)
 
 
 def test_local_translation_to_ipv4_is_refused_whatever_it_holds():
