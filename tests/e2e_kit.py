@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from crawl_dev.site import OWN_SITE
+
 BIN = Path(sys.executable).parent
 #: Above any step on two busy cores; reached only when something hangs.
 PATIENCE_S = 90.0
@@ -30,7 +32,7 @@ class Commands:
     """The crawl-* commands, led to some servers, with files in one folder; their web is ours and needs no delay."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.environment = {**os.environ, "CRAWL_DELAY_S": "0", **environment}
+        self.environment = {**os.environ, **OWN_SITE, **environment}
         self.folder = folder
         self.running: list[subprocess.Popen[str]] = []
 

@@ -21,6 +21,8 @@ from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+from crawl_producer.guard import Guard
+from crawl_producer.guarded import blocked, connector
 from crawl_producer.user_agent import user_agent
 
 __all__ = ["FailureKind", "FetchFailure", "FetchLimits", "Fetcher", "Response", "user_agent"]
@@ -58,6 +60,7 @@ class Fetcher:
         limits: what one GET may cost.
         user_agent: see :func:`crawl_producer.user_agent.user_agent`.
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
+        guard: whom it may connect to; None: public addresses.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
         host_headers: header fields for some hosts; None: every host gets the same.
         cookies: send back to each host what it has set.
@@ -69,12 +72,14 @@ class Fetcher:
         *,
         user_agent: str,
         connections: int,
+        guard: Guard | None = None,
         hosts: Mapping[str, str] | None = None,
         host_headers: HostHeaders | None = None,
         cookies: bool = False,
     ) -> None:
         self._limits = limits
         self._connections = connections
+        self._guard = guard or Guard()
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._resolver = HostsResolver(hosts or {})
         self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
@@ -85,9 +90,10 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         limits = self._limits
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=connector(
+                self._guard,
+                self._resolver,
                 limit=self._connections,
-                resolver=self._resolver,
                 ttl_dns_cache=DNS_CACHE_S,
                 dns_cache_max_size=DNS_CACHE_HOSTS,
             ),
@@ -181,6 +187,8 @@ def _target(url: str) -> URL:
 
 
 def _kind(error: Exception) -> FailureKind:
+    if blocked(error) is not None:
+        return FailureKind.BLOCKED
     match error:
         case TimeoutError():
             return FailureKind.TIMEOUT

@@ -27,7 +27,9 @@ from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
+from crawl_producer.guard import Guard
 from crawl_producer.own_routes import Reach
+from crawl_producer.own_servers import own_servers
 from crawl_producer.routing import Router
 from crawl_producer.topology import PolitenessSpec, Topology
 
@@ -91,6 +93,7 @@ async def opened_on(
         sinks = await open_sinks(settings, topology, around, stack)
         cache = ResponseCache(settings.cache) if settings.cache else None
         places, company = asyncio.Semaphore(settings.concurrency), Company()
+        own = await own_servers(topology)
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
             spec = topology.crawls[name.crawl]
@@ -100,6 +103,7 @@ async def opened_on(
                     FetchLimits(),
                     user_agent=user_agent(spec.user_agent),
                     connections=settings.concurrency,
+                    guard=Guard(spec.allow_networks, own),
                     hosts=settings.hosts,
                     host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
                     cookies=spec.cookies,

@@ -48,6 +48,7 @@ from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
 from crawl_dedup.redis_open import open_plain_redis, open_redis
 from crawl_dedup.redis_robots import RedisRobots
 from crawl_dedup.redis_slots import RedisSlots
+from crawl_dedup.redis_where import redis_servers
 from crawl_dedup.robots_cache import CachedRobots, RobotsCache, RobotsRecord
 from crawl_dedup.slots import FLIGHT_MS, Asked, Go, Hold, Pace, Park, Reserved, Slots, Ticket
 
@@ -117,6 +118,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "read_debts",
     "read_health",
     "read_progress",
+    "redis_servers",
     # errors
     "CrawlError",
     "CrawlMismatch",

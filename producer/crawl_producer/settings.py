@@ -24,12 +24,13 @@ _CONNECTION = {
 }
 _REDIS = {"url": "redis_url"}
 _POLITENESS = {"delay_s": "delay_s"}
+_CRAWL = {"allow_networks": "allow_networks"}
 
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def _split(nodes: object) -> object:
-    return [node.strip() for node in nodes.split(",") if node.strip()] if isinstance(nodes, str) else nodes
+def _split(values: object) -> object:
+    return [value.strip() for value in values.split(",") if value.strip()] if isinstance(values, str) else values
 
 
 class Overrides(BaseSettings):
@@ -46,6 +47,8 @@ class Overrides(BaseSettings):
     rabbitmq_management: str | None = None  #: base URL of the management API
     redis_url: SecretStr | None = None
     delay_s: str | None = None  #: every crawl's politeness.delay_s; 0 for a site of your own
+    #: every crawl's allow_networks, several separated by commas
+    allow_networks: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class LoadedTopology:
 
 
 def load(option: Path | None = None, overrides: Overrides | None = None) -> LoadedTopology:
-    """Find, read and validate exchanges.yaml and let the environment override addresses, credentials and delay.
+    """Find, read and validate exchanges.yaml and let the environment override addresses, credentials and the like.
 
     Args:
         option: the value of ``--topology``.
@@ -91,7 +94,9 @@ def overridden(topology: Topology, given: Overrides) -> Topology:
         "connection": _overridden(topology.connection, _CONNECTION, given),
         "redis": _overridden(topology.redis, _REDIS, given),
         "crawls": {
-            name: crawl.model_copy(update={"politeness": _overridden(crawl.politeness, _POLITENESS, given)})
+            name: _overridden(crawl, _CRAWL, given).model_copy(
+                update={"politeness": _overridden(crawl.politeness, _POLITENESS, given)}
+            )
             for name, crawl in topology.crawls.items()
         },
     }
@@ -106,6 +111,8 @@ def _secrets(topology: Topology) -> Mapping[str, SecretStr]:
 def _overridden(base: _M, variables: dict[str, str], overrides: Overrides) -> _M:
     values = {field: getattr(overrides, name) for field, name in variables.items()}
     given = {field: value for field, value in values.items() if value is not None}
+    if not given:
+        return base
     try:
         # Through validation: model_copy alone would take anything.
         return type(base).model_validate({**dict(base), **given})

@@ -16,9 +16,11 @@ from crawl_producer.topology_values import (
     HttpUrl,
     Key,
     Name,
+    Network,
     Node,
     Output,
     Pattern,
+    Port,
     ProductToken,
     RedisUrl,
     Rotate,
@@ -160,6 +162,7 @@ class ScopeSpec(Frozen):
     max_pages: int | None = Field(default=None, ge=1)  #: URLs admitted in all
     max_links_per_page: int = Field(default=10_000, ge=1)  #: distinct links in scope that one page may bring
     max_url_chars: int = Field(default=2083, ge=16, le=2083)
+    ports: tuple[Port, ...] = ()  #: empty: all but those of other protocols
 
 
 class RetrySpec(Frozen):
@@ -227,6 +230,7 @@ class CrawlSpec(Frozen):
     outputs: tuple[Output, ...] = ()  #: where items go, in the words of ``crawl-consumer --output``
     rotate: Rotate | None = None  #: when outputs begin a new file, in the words of ``--rotate``; None: never
     hosts: Hosts = Field(default_factory=dict)  #: header fields and passwords for some hosts
+    allow_networks: tuple[Network, ...] = ()  #: addresses that are fetched from although they are not public
     cookies: bool = False  #: each process sends back to a host what that host has set
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     spider: SpiderSpec | None = None  #: None: one record a page, and all its links

@@ -4,10 +4,12 @@ No message here repeats an address that was written: it may hold a password.
 """
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from crawl_producer.ports import BAD_PORTS
 from crawl_producer.rotation import Rotation, read_rotation
 
 #: A short string of AMQP, in bytes.
@@ -76,6 +78,26 @@ def _product_token(token: str) -> str:
     return token
 
 
+def read_network(value: object) -> IPv4Network | IPv6Network:
+    """Read a network in CIDR notation, or a single address. Raises ValueError."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        network = ip_network(str(value), strict=False)
+    except ValueError:
+        raise ValueError("no network; write 10.0.0.0/8, or 10.1.2.3 for one address") from None
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValueError(f"an address inside of a network; write {network}, or the address alone") from None
+
+
+def _port(port: int) -> int:
+    if port in BAD_PORTS:
+        raise ValueError("another protocol's port, where no web page is; leave it out")
+    return port
+
+
 def _rotation(value: object) -> Rotation:
     return value if isinstance(value, Rotation) else read_rotation(str(value))
 
@@ -103,6 +125,10 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 #: A crawler's name in robots.txt (RFC 9309, 2.2.1).
 ProductToken = Annotated[str, AfterValidator(_product_token)]
+#: A port that web pages may be on.
+Port = Annotated[int, Field(ge=1, le=MAX_PORT), AfterValidator(_port)]
+#: A network in CIDR notation, or one address.
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(read_network)]
 #: Where items go, as ``crawl-consumer --output`` takes it.
 Output = Annotated[str, Field(min_length=1)]
 #: When an output's file is full, as ``crawl-consumer --rotate`` takes it.

@@ -87,6 +87,14 @@ def test_the_sitemaps_of_a_site_by_its_robots_txt(commands, site):
     assert {request.user_agent.split("/")[0] for request in site.request_log()} == {"CrawlMQ"}
 
 
+def test_a_sitemap_at_an_address_that_is_not_public_is_not_asked_for_and_the_remedy_is_told(commands, site):
+    sitemap = f"{site.url}robots.txt"
+    said = commands.run("crawl-seed", "--crawl", "docs", "--sitemap", sitemap, code=10, CRAWL_ALLOW_NETWORKS="")
+    assert f"blocked: '{sitemap}'" in said
+    assert "allow_networks: [127.0.0.0/8] in exchanges.yaml lets the crawl go there" in said
+    assert site.requests() == []
+
+
 def test_a_feed_and_a_dry_run(commands, site):
     feed = ("--crawl", "docs", "--feed", f"{site.url}rss.xml")
     dry = seed(commands, *feed, "--dry-run")

@@ -47,6 +47,36 @@ def test_crawl_fetch_ends_with_a_code_of_its_own_where_there_is_no_page(home, tm
     assert "http_404" in out
 
 
+HERE = "127.0.0.1 is not a public address; allow_networks: [127.0.0.0/8] in exchanges.yaml lets the crawl go there"
+
+
+@pytest.mark.parametrize("tool", ["fetch", "parse", "shell"])
+def test_a_tool_says_how_to_look_at_a_site_that_is_not_public(tool, site, tmp_path):
+    out, err = ran(tool, site.home, folder=tmp_path, code=18, CRAWL_ALLOW_NETWORKS="")
+    assert HERE in out + err
+    assert "--allow-network" in out + err
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("tool", ["fetch", "parse"])
+def test_a_tool_looks_at_a_site_that_is_not_public_when_it_is_told_to(tool, site, tmp_path):
+    ran(tool, site.home, "--allow-network", "127.0.0.0/8", folder=tmp_path, CRAWL_ALLOW_NETWORKS="")
+    assert site.asked == ["/robots.txt", "/"]
+
+
+def test_crawl_try_goes_to_a_site_that_is_not_public_only_when_it_is_told_to(site, tmp_path):
+    _, err = ran("trial", site.home, folder=tmp_path, CRAWL_ALLOW_NETWORKS="")
+    assert (HERE in err, "outcomes: blocked 1" in err, "--allow-network" in err, site.asked) == (True, True, True, [])
+    options = ("--allow-network", "10.0.0.0/8", "--allow-network", "127.0.0.1")
+    _, err = ran("trial", site.home, *options, folder=tmp_path, CRAWL_ALLOW_NETWORKS="")
+    assert "outcomes: ok 3, redirect 1" in err
+
+
+def test_a_network_that_is_none_is_refused(site, tmp_path):
+    _, err = ran("fetch", site.home, "--allow-network", "127.0.0.1/8", folder=tmp_path, code=2)
+    assert "write 127.0.0.0/8" in err
+
+
 def test_crawl_fetch_says_what_is_wrong_with_a_url(tmp_path):
     _, err = ran("fetch", "example.org", folder=tmp_path, code=2)
     assert "write it with http://" in err

@@ -17,6 +17,7 @@ from crawl_producer.command import ExitCode
 from crawl_producer.errand import Errand
 from crawl_producer.own_routes import Reach
 from crawl_producer.sources.written import read as read_written
+from crawl_producer.special_addresses import RANGES
 from crawl_producer.topology import Connection, CrawlSpec, RobotsSpec, Topology
 from crawl_producer.topology_file import parse_topology
 
@@ -82,6 +83,14 @@ def test_the_documented_hosts_are_valid():
     text = section((ROOT / "docs" / "commands.md").read_text(), "crawl-consumer")
     crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["intranet"]
     assert set(CrawlSpec.model_validate(crawl).hosts) == set(crawl["hosts"])
+
+
+def test_every_range_that_is_refused_is_documented_and_the_example_is_valid():
+    text = (ROOT / "docs" / "security.md").read_text()
+    refused = re.findall(r"^\| IPv[46] \| .*", text, re.MULTILINE)
+    assert set(re.findall(r"`([0-9a-f.:]+/\d+)`", " ".join(refused))) == set(RANGES)
+    crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["intranet"]
+    assert len(CrawlSpec.model_validate(crawl).allow_networks) == 2
 
 
 def test_the_changelog_tells_of_this_version():

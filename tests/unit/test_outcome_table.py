@@ -75,6 +75,7 @@ AT_LAST = [*TWICE[:4], "fetch /", "dead /", "done /", "acked /"]
         pytest.param([FailureKind.DNS, html()], TWICE, {"ok": 1}, id="DNS failure"),
         pytest.param(FailureKind.DNS, AT_LAST, {"failed_dns": 1}, id="DNS failure at last"),
         pytest.param(FailureKind.TOO_LARGE, ONCE, {"too_large": 1}, id="too large"),
+        pytest.param(FailureKind.BLOCKED, ONCE, {"blocked": 1}, id="blocked"),
     ],
 )
 def test_an_answer_ends_its_delivery_after_the_successor(page, trail, outcomes):
@@ -100,6 +101,12 @@ def test_robots_denied():
     _, told, books = lived({ROBOTS: rules("disallow: /")}, crawl={"robots": {}})
     assert told == ["fetch /robots.txt", "done /", "acked /"]
     assert books.outcomes == {"robots_denied": 1}
+
+
+def test_a_site_whose_robots_txt_is_blocked_is_blocked_at_once():
+    _, told, books = lived({ROBOTS: FailureKind.BLOCKED}, crawl={"robots": {}})
+    assert told == ["fetch /robots.txt", "done /", "acked /"]
+    assert books.outcomes == {"blocked": 1}
 
 
 def test_robots_unreachable_is_parked_and_no_attempt():

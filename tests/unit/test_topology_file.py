@@ -45,6 +45,12 @@ def test_a_good_file_is_read():
     assert topology.queues["news.front"].bindings[0].key == "news.front"
 
 
+def test_networks_are_read_in_both_families_and_single_addresses_too():
+    text = changed(CRAWL, CRAWL + " allow_networks: [10.0.0.0/8, 10.1.2.3, 'fd00::/8', '::1'],")
+    read = parse_topology(text, "exchanges.yaml").crawls["news"].allow_networks
+    assert list(map(str, read)) == ["10.0.0.0/8", "10.1.2.3/32", "fd00::/8", "::1/128"]
+
+
 def test_the_packaged_file_is_in_order():
     load(Found(REPOSITORY / "exchanges.yaml", "test"))
 
@@ -85,6 +91,11 @@ TYPES = "'direct', 'topic', 'fanout' or 'headers'"
         ("key: news.front}\nc", "key: news.front, arguments: {a: 1.5}}\nc", "8: queues.news.front.bindings.0.arguments.a: must be text, a whole number, true or false"),
         ("key: news.front}\nc", f"key: {'n' * 256}}}\nc", "8: queues.news.front.bindings.0.key: too long; a routing key has at most 255 bytes"),
         ("key: news.front}\nc", 'key: "a\\nb"}\nc', "8: queues.news.front.bindings.0.key: a control character in a routing key; keys are written in one line"),
+        (CRAWL, CRAWL + " allow_networks: [10.0.0.0/8, intranet],", "10: crawls.news.allow_networks.1: no network; write 10.0.0.0/8, or 10.1.2.3 for one address"),
+        (CRAWL, CRAWL + " allow_networks: [10.1.2.3/8],", "10: crawls.news.allow_networks.0: an address inside of a network; write 10.0.0.0/8, or the address alone"),
+        (CRAWL, CRAWL + " allow_networks: 10.0.0.0/8,", "10: crawls.news.allow_networks: must be a list; write [a, b], or one line '- a' for each"),
+        (CRAWL, CRAWL + " scope: {ports: [80, 25]},", "10: crawls.news.scope.ports.1: another protocol's port, where no web page is; leave it out"),
+        (CRAWL, CRAWL + " scope: {ports: [99999]},", "10: crawls.news.scope.ports.0: must be less than or equal to 65535"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_where_it_is_with_what_would_be_right(old, new, mistake):

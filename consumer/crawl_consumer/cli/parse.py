@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from crawl_consumer.cli.consumer_options import CacheOption, SpiderOption
-from crawl_consumer.cli.workbench_options import CrawlOption, UrlArgument
+from crawl_consumer.cli.workbench_options import AllowNetworkOption, CrawlOption, UrlArgument
 from crawl_consumer.page import Page
 from crawl_consumer.workbench.dissection import Dissection, saved_page, spider_at
 from crawl_consumer.workbench.looking import looked_at, no_page, page_of
@@ -60,6 +60,7 @@ def parse(
     to: ToOption = None,
     meta: MetaOption = None,
     depth: DepthOption = 0,
+    allow_network: AllowNetworkOption = [],  # noqa: B006 - typer makes a list of its own
     cache: CacheOption = None,
     crawl: CrawlOption = None,
     topology: TopologyOption = None,
@@ -75,7 +76,7 @@ def parse(
     errand = _errand(to, meta)
 
     async def main() -> None:
-        rules = rules_for(loaded, crawl)
+        rules = rules_for(loaded, crawl, allow_networks=allow_network)
         taking_apart = Dissection(spider_at(url, rules, named=spider, file=loaded.path), rules)
         if file is None:
             page, message = await _fetched(url, rules, depth, errand, cache)

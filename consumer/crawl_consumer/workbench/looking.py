@@ -12,13 +12,15 @@ from crawl_consumer.outcome import Dead, Finish, Retry, forbidden, judge
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.response_cache import Cached, ResponseCache
-from crawl_consumer.robots import Allowed, NoRobots, Robots, RobotsGate, RobotsVerdict, token_of
+from crawl_consumer.robots import Allowed, Blocked, NoRobots, Robots, RobotsGate, RobotsVerdict, token_of
 from crawl_consumer.robots_fetch import TOTAL_S, Asks
 from crawl_consumer.workbench.paced import Paced
 from crawl_consumer.workbench.rules import Rules
 from crawl_dedup import MemoryRobots, MemoryRobotsStore, UrlInvalid, canonicalize, host, join, origin
 from crawl_producer.errand import Errand
+from crawl_producer.guard import Guard
 from crawl_producer.message import UrlMessage
+from crawl_producer.own_servers import own_servers
 from crawl_producer.scope import MAX_REDIRECTS
 from crawl_producer.topology import CrawlSpec
 
@@ -84,7 +86,7 @@ class Looker:
     async def _look(self, url: str) -> Look:
         may = await self._robots.verdict(url)
         known = await self._memory.read(origin(url))
-        because = known.record.reason if known else ""
+        because = may.reason if isinstance(may, Blocked) else known.record.reason if known else ""
         if not isinstance(may, Allowed):
             refused = forbidden(may)
             outcome = refused.outcome if isinstance(refused, Finish) else f"parked for {refused.delay_s:.0f} s"
@@ -113,7 +115,12 @@ async def looker(rules: Rules, *, cache: Path | None = None) -> AsyncIterator[Lo
     headers = HostHeaders(spec.hosts, rules.secrets) if spec.hosts else None
     memory = MemoryRobots(MemoryRobotsStore(), "looker")
     async with Fetcher(
-        FetchLimits(), user_agent=agent, connections=_CONNECTIONS, host_headers=headers, cookies=spec.cookies
+        FetchLimits(),
+        user_agent=agent,
+        connections=_CONNECTIONS,
+        guard=Guard(spec.allow_networks, await own_servers(rules.topology)),
+        host_headers=headers,
+        cookies=spec.cookies,
     ) as fetcher:
         asks: Asks = Paced(fetcher, spec.politeness.delay_s)
         asks = Cached(asks, ResponseCache(cache)) if cache else asks
@@ -148,6 +155,11 @@ def page_of(
 def no_page(look: Look) -> NoPage:
     """Why a look gives no page."""
     why = f"{look.outcome} ({look.result.detail})" if isinstance(look.result, FetchFailure) else look.outcome
+    if look.outcome == "blocked":
+        why = look.robots.reason if isinstance(look.robots, Blocked) else why
+        return NoPage(
+            f"{look.url}: {why}", remedy="where an address is not public, --allow-network goes there for this once"
+        )
     return NoPage(f"{look.url}: {why}", remedy=f"crawl-fetch {look.url} shows all of it")
 
 

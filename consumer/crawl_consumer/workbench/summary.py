@@ -36,6 +36,8 @@ def lines(ended: Ended) -> Iterator[str]:
     yield f"{state}: {ended.tally.fetched:,} fetched in {ended.seconds:.1f} s"
     yield f"  outcomes: {_counted(_outcomes(ended)) or 'none'}"
     yield f"  links:    {_counted(_counts(ended)) or 'none'}"
+    if _outcomes(ended)["blocked"]:
+        yield "  blocked:  see the warnings above; --allow-network lets a trial go to addresses that are not public"
     if ended.waits is not None:
         yield f"  waiting:  {ended.waits.urls:,}, none of them for less than {ended.waits.next_s:,.0f} s"
     yield from (f"  {plain(line)}" for line in ended.unreachable)

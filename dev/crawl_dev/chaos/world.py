@@ -21,6 +21,7 @@ from crawl_dev.chaos.truth_site import TruthSite
 from crawl_dev.rabbit_cluster import RabbitCluster
 from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
+from crawl_dev.site import OWN_SITE
 from crawl_dev.tcp_proxy import TcpProxy
 
 #: Between two looks at the ledger; recovery times are no finer than this.
@@ -40,7 +41,7 @@ class Broker:
 
     def environment(self) -> dict[str, str]:
         """What leads the crawl-* commands there."""
-        return {**os.environ, **self.rabbit.environment(self.vhost), **self.redis.environment()}
+        return {**os.environ, **self.rabbit.environment(self.vhost), **self.redis.environment(), **OWN_SITE}
 
 
 @dataclass(frozen=True, slots=True)

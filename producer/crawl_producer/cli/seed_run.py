@@ -13,7 +13,9 @@ from crawl_producer.broker import Broker
 from crawl_producer.cli import seed_report
 from crawl_producer.cli.source_options import Sources
 from crawl_producer.delayed import SeedTimes
+from crawl_producer.guard import Guard
 from crawl_producer.own_routes import Reach
+from crawl_producer.own_servers import own_servers
 from crawl_producer.routing import Router
 from crawl_producer.seeding import Seeding, SeedReport
 from crawl_producer.seeds import Rejected, bounded_lines, opened, parse
@@ -96,7 +98,9 @@ class SeedRun:
     async def _walk(self, seeding: Seeding) -> SeedReport:
         """Sitemaps and feeds."""
         spec, sources = self.topology.crawls[self.crawl], self.sources
-        async with SourceWeb(user_agent=user_agent(spec.user_agent), delay_s=spec.politeness.delay_s) as web:
+        guard = Guard(spec.allow_networks, await own_servers(self.topology))
+        agent, delay_s = user_agent(spec.user_agent), spec.politeness.delay_s
+        async with SourceWeb(user_agent=agent, delay_s=delay_s, guard=guard) as web:
             walk = Walk(
                 sources.lists,
                 web,
