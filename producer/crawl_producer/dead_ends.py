@@ -139,4 +139,4 @@ async def _reopened(ledger: Ledger, queue: str, message: UrlMessage, letter: Let
     if not await ledger.reopen(url, outcome=letter.outcome, letter=letter.identity):
         return None
     fresh = message.model_copy(update={"attempt": 0, "not_before_ms": None, "reason": None, "status": None})
-    return Outgoing(names.REDELIVER, queue, fresh.encode(), message_id=url)
+    return Outgoing(names.REDELIVER, queue, fresh.encode(), message_id=url, sealed=True)

@@ -19,8 +19,12 @@ Way = tuple[Route | None, int | None]
 
 
 def _small(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if (size := len(to_json(meta))) > MAX_META_BYTES:
-        raise ValueError(f"{size} bytes of JSON; at most {MAX_META_BYTES} travel with a URL")
+    text = to_json(meta, inf_nan_mode="constants")
+    if len(text) > MAX_META_BYTES:
+        raise ValueError(f"{len(text)} bytes of JSON; at most {MAX_META_BYTES} travel with a URL")
+    # Where there is no such word in the text, no such number can be in it.
+    if b"NaN" in text or b"Infinity" in text:
+        from_json(text, allow_inf_nan=False)
     return meta
 
 
