@@ -51,6 +51,10 @@ class Ended:
     given_up: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
+    def as_dict(self) -> dict[str, object]:
+        """For ``--json``; dataclasses.asdict would count the pairs of a counter."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"skipped": dict(self.skipped)}
+
 
 class End(Protocol):
     """Ends letters of one queue."""

@@ -209,7 +209,7 @@ def test_rabbitmq_refuses_each_user_what_is_not_its_work(world):
 FORBIDDEN = [
     "FLUSHALL", "FLUSHDB", "EVAL return(1) 0", "EVAL_RO return(1) 0", "EVALSHA a 0", "SCRIPT LOAD return(1)",
     "SCRIPT FLUSH", "FUNCTION FLUSH", "FUNCTION DELETE crawl_ledger_1", "FUNCTION DUMP", "CONFIG GET requirepass",
-    "CONFIG SET maxmemory 1", "CONFIG REWRITE", "ACL LIST", "ACL WHOAMI", "KEYS *", "SHUTDOWN NOSAVE", 
+    "CONFIG SET maxmemory 1", "CONFIG REWRITE", "ACL LIST", "ACL WHOAMI", "KEYS *", "SHUTDOWN NOSAVE",
     "SAVE", "BGREWRITEAOF", "REPLICAOF NO ONE", "CLIENT LIST", "CLIENT KILL TYPE normal", "MONITOR", "SELECT 1",
     "MIGRATE 127.0.0.1 1 k 0 1", "SWAPDB 0 1", "MODULE LIST", "GET another:key", "SET another:key 1", "PUBLISH c m",
     "RENAME crawl:{docs/main}:meta another:key",

@@ -4,6 +4,7 @@ import asyncio
 import struct
 
 from pika import BasicProperties
+from pika.spec import Basic
 
 from crawl_producer.amqp import AmqpBroker, open_admin
 from crawl_producer.amqp.frames import UNREADABLE
@@ -53,10 +54,11 @@ def test_what_cannot_be_read_is_delivered_without_its_properties(rabbit, fresh_v
             await admin.bind(Binding("x", "q"))
 
             async def publish(channel):
-                await channel.call(channel.raw.confirm_delivery, lambda _: None)
+                confirms = asyncio.Queue()
+                await channel.call(channel.raw.confirm_delivery, confirms.put_nowait)
                 for body, properties in (HOSTILE | ODD).items():
                     channel.raw.basic_publish("x", "", body, properties)
-                await channel.close()
+                    assert isinstance((await confirms.get()).method, Basic.Ack)
 
             await admin._link.once(publish)
             arrived = asyncio.Queue()

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 from pika.compat import long
@@ -53,5 +54,6 @@ def test_an_end_is_told_with_what_stays_and_why():
         "1,200 replayed, 3 had ended since, 2 cannot be replayed",
         r"  2 stay: body: Invalid\x1b",
     ]
+    assert json.loads(json.dumps(ended.as_dict()))["skipped"] == {"body: Invalid\x1b": 2}
     assert dead_render.told(Ended(dropped=5), replay=False) == "5 dropped"
     assert dead_render.told(Ended(dropped=5, given_up=1), replay=False) == "5 dropped (1 of their URLs were still open)"
