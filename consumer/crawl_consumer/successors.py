@@ -72,8 +72,8 @@ def buried(
     }
     if message is not None:
         headers |= _history(message, outcome, status)
-    believed = message is not None
-    return Outgoing(names.DEAD, queue, delivery.body, delivery.message_id or "undecodable", headers, sealed=believed)
+    letter_id = delivery.message_id or "undecodable"
+    return Outgoing(names.DEAD, queue, delivery.body, letter_id, headers, sealed=message is not None)
 
 
 def buried_items(

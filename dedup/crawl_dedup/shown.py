@@ -25,9 +25,9 @@ _LOGIN = re.compile(r"(?i)(\b(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*):\S*@
 _PARAMETER = re.compile(
     r"(?ix)(?<![\w.%-])"
     r"((?:[\w.%\[\]-]{0,64}(?:token|secret|passw|passphrase|pwd|api[_.-]?key|access[_.-]?key|auth(?!or)|credential"
-    r"|signature|session|jwt|hmac|saml|assertion|otp)[\w.%\[\]-]{0,64}"
+    r"|signature|sess(?:ion|id)|jwt|hmac|saml|assertion|otp)[\w.%\[\]-]{0,64}"
     r"|(?:[\w.%-]{0,64}[_.-])?(?:key|pass|code|sig|sid|pin|hash|ticket|nonce)))"
-    r"=[^&;?\#\s\"'<>]+"
+    r"=[^&;\#\s\"'<>]+"
 )
 
 
