@@ -46,11 +46,11 @@ class Commands:
         assert done.returncode == code, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stderr if code else done.stdout
 
-    def shell(self, line: str) -> str:
+    def shell(self, line: str, **environment: str) -> str:
         """What a line of shell prints, with our commands in the PATH."""
         path = f"{BIN}{os.pathsep}{self.environment['PATH']}"
         done = subprocess.run(
-            line, shell=True, env=self.environment | {"PATH": path}, cwd=self.folder,
+            line, shell=True, env=self.environment | {"PATH": path} | environment, cwd=self.folder,
             capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"

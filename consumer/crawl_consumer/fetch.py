@@ -21,6 +21,7 @@ from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+from crawl_dedup import shown
 from crawl_producer.guard import Guard
 from crawl_producer.guarded import blocked, connector
 from crawl_producer.user_agent import user_agent
@@ -213,7 +214,7 @@ def _detail(error: Exception) -> str:
         case _:
             text = str(error)
     line = " ".join(text.split()) or type(error).__name__
-    return "".join(filter(str.isprintable, line))[:_MAX_DETAIL_CHARS]
+    return shown(line, _MAX_DETAIL_CHARS)
 
 
 def _ms_since(started: float) -> float:

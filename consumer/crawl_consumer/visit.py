@@ -24,7 +24,7 @@ from crawl_consumer.spiders.middlewares import Refuse, Request, request_of
 from crawl_consumer.spiders.running import called
 from crawl_consumer.tools import Tools
 from crawl_consumer.turn import Turn
-from crawl_dedup import CrawlError, Ledger, UrlInvalid, join
+from crawl_dedup import CrawlError, Ledger, UrlInvalid, join, shown
 from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission
 from crawl_producer.errand import Errand
@@ -109,7 +109,7 @@ class Visits:
 
     def defect(self, message: UrlMessage, error: Exception) -> Verdict:
         """What an error of our own means for the URL that we worked on; it is logged."""
-        log.error("defect while working on %s", message.url, exc_info=error)
+        log.error("defect while working on %s", shown(message.url), exc_info=error)
         return defect(repr(error), attempt=message.attempt, retry=self._retry)
 
     def _judge(self, result: Response | FetchFailure, message: UrlMessage) -> Verdict:

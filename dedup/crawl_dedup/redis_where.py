@@ -36,9 +36,11 @@ class Where(Protocol):
 
     Attributes:
         address: for messages; without a password.
+        database: its number.
     """
 
     address: str
+    database: int
 
     async def connect(self) -> AbstractConnection:
         """A new connection, logged in. Raises redis-py's errors, OSError or LedgerRefused."""
@@ -72,8 +74,9 @@ def where(url: str, *, name: str) -> Where:
         if _SENTINEL_SCHEME.match(urlsplit(url).scheme):
             return _behind_sentinels(url, name)
         return FixedAddress(_pool(url, name))
-    except ValueError as error:
-        raise LedgerRefused("the Redis URL cannot be read", remedy=_REMEDY) from error
+    except ValueError:
+        # Not "from" it: it quotes the part that it could not read, which may be a piece of the password.
+        raise LedgerRefused("the Redis URL cannot be read", remedy=_REMEDY) from None
 
 
 class FixedAddress:
@@ -90,6 +93,7 @@ class FixedAddress:
         self._pool = pool
         self.options = options = pool.connection_kwargs
         self.address = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        self.database = int(options.get("db") or 0)
 
     async def connect(self) -> AbstractConnection:
         """See :class:`Where`."""
@@ -135,6 +139,7 @@ class BehindSentinels:
         self.sentinels = list(sentinels)
         self.server = server
         self._last = ""
+        self.database = int(server.connection_kwargs.get("db") or 0)
         self.address = f"{master} (Sentinels {', '.join(sentinel.address for sentinel in sentinels)})"
 
     async def connect(self) -> AbstractConnection:

@@ -14,6 +14,8 @@ from crawl_producer.rotation import Rotation, read_rotation
 
 #: A short string of AMQP, in bytes.
 MAX_KEY_BYTES = 255
+#: A key that seals messages: 32 characters of hexadecimal digits are 128 bits, which nobody tries out.
+MIN_MESSAGE_KEY_CHARS = 32
 #: The highest TCP port there is.
 MAX_PORT = 65535
 
@@ -33,6 +35,12 @@ def _key(key: str) -> str:
         raise ValueError(f"too long; a routing key has at most {MAX_KEY_BYTES} bytes")
     if _CONTROL.search(key):
         raise ValueError("a control character in a routing key; keys are written in one line")
+    return key
+
+
+def _message_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < MIN_MESSAGE_KEY_CHARS:
+        raise ValueError(f"too short; {MIN_MESSAGE_KEY_CHARS} characters at least, as of openssl rand -hex 32")
     return key
 
 
@@ -111,6 +119,8 @@ def host_and_port(node: str, default_port: int) -> tuple[str, int]:
 
 #: A name in RabbitMQ is at most 255 bytes; ours keep room for the derived ``dead.`` and ``.due``.
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:-]+$")]
+#: What seals messages; see :mod:`crawl_producer.seal`.
+MessageKey = Annotated[SecretStr, AfterValidator(_message_key)]
 #: A topic pattern or plain routing key.
 Key = Annotated[str, AfterValidator(_key)]
 #: A regular expression, searched (not matched) in canonical URLs.

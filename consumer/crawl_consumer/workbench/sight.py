@@ -8,6 +8,7 @@ from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.robots import Allowed, Blocked, Denied, token_of
 from crawl_consumer.workbench.looking import Look, message_for
+from crawl_dedup import escaped
 from crawl_producer.topology import CrawlSpec
 
 
@@ -28,8 +29,8 @@ def lines(looks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def plain(text: object) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+    """With control characters, which a terminal would obey, as Python writes them."""
+    return escaped(str(text))
 
 
 def _told(look: Look, spec: CrawlSpec) -> dict[str, Any]:
