@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 DEV := PYTHONPATH=dev $(BIN)/python
 # What `make chaos` is told: make chaos CHAOS='--quick --fault kill'
 CHAOS ?=
+# What `make hostile` is told: make hostile HOSTILE='--times 5 --hazard bomb-br'
+HOSTILE ?=
 # Another site for `make demo`: make demo SITE=https://docs.example.org/
 SITE ?=
 # Where `make test-rabbitmq4` keeps RabbitMQ 4.0, for all checkouts: 240 MB, and nothing of the machine is changed.
@@ -42,6 +44,9 @@ test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.
 
 chaos: venv servers ## Break things while a planned site is crawled: a table, an hour and more (CHAOS=--quick: 20 minutes)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
+
+hostile: venv ## Visit each page of a hostile web a hundred times: a table of outcomes, times, CPU and memory (minutes)
+	@$(DEV) -m crawl_dev.hostile $(HOSTILE)
 
 test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)
 	@$(DEV) -m crawl_dev.mutations

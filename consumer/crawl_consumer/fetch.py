@@ -1,29 +1,35 @@
 """One GET with limits: a URL in, a response or a failure out. The web's dirt is data and never raises.
 
 Redirects are not followed (their targets are new URLs, through the same door), cookies are not kept unless the crawl
-asks for it, proxies and passwords from the environment are not used, certificates are checked.
+asks for it, proxies and passwords from the environment are not used, certificates are verified unless the crawl says
+otherwise of a host.
 """
 
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import aiohttp
 from yarl import URL
 
 from crawl_consumer.addresses import Addresses
-from crawl_consumer.body import receive
+from crawl_consumer.body import BodyLimits, receive
+from crawl_consumer.codings import ACCEPT_ENCODING
 from crawl_consumer.cookies import HostCookies
-from crawl_consumer.decode import ACCEPT_ENCODING
+from crawl_consumer.decode import TooLong
 from crawl_consumer.fields import cleaned, is_parsable, media_type
 from crawl_consumer.host_headers import HostHeaders
+from crawl_consumer.host_tls import HostTls
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 from crawl_dedup import shown
+from crawl_producer.answer import Answer
+from crawl_producer.arrival import Pace
 from crawl_producer.guard import Guard
 from crawl_producer.guarded import blocked, connector
+from crawl_producer.topology import LimitsSpec
 from crawl_producer.user_agent import user_agent
 
 __all__ = ["FailureKind", "FetchFailure", "FetchLimits", "Fetcher", "Response", "user_agent"]
@@ -42,16 +48,23 @@ class FetchLimits:
     """What one GET may cost.
 
     Attributes:
-        total_s: from the call to the last byte; a server that drips one byte at a time ends here.
+        total_s: from the call to the last byte.
         connect_s: per address that is tried, TLS included.
         idle_s: between two reads.
         body_bytes: of the body, as sent and as decoded.
+        pace: the slowest that a body may come: without it, one that drips ends only with ``total_s``.
     """
 
     total_s: float = 60
     connect_s: float = 10
     idle_s: float = 30
     body_bytes: int = 8 * 1024 * 1024
+    pace: Pace = field(default_factory=Pace)
+
+    @classmethod
+    def of(cls, spec: LimitsSpec) -> Self:
+        """What a crawl's ``limits:`` say, and for the rest the defaults."""
+        return cls(total_s=spec.total_s, body_bytes=spec.body_bytes, pace=Pace(spec.min_bytes_per_s))
 
 
 class Fetcher:
@@ -64,6 +77,7 @@ class Fetcher:
         guard: whom it may connect to; None: public addresses.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
         host_headers: header fields for some hosts; None: every host gets the same.
+        host_tls: hosts whose certificates are not verified; None: there are none.
         cookies: send back to each host what it has set.
     """
 
@@ -76,6 +90,7 @@ class Fetcher:
         guard: Guard | None = None,
         hosts: Mapping[str, str] | None = None,
         host_headers: HostHeaders | None = None,
+        host_tls: HostTls | None = None,
         cookies: bool = False,
     ) -> None:
         self._limits = limits
@@ -84,6 +99,7 @@ class Fetcher:
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._resolver = HostsResolver(hosts or {})
         self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
+        self._host_tls = host_tls
         self._cookies = cookies
         self._middlewares = (_adding(host_headers),) if host_headers is not None else ()
         self._session: aiohttp.ClientSession
@@ -104,6 +120,7 @@ class Fetcher:
             auto_decompress=False,
             trust_env=False,
             middlewares=self._middlewares,
+            response_class=Answer,
         )
         return self
 
@@ -130,29 +147,38 @@ class Fetcher:
             target = _target(url)
         except ValueError as error:
             return FetchFailure(FailureKind.PROTOCOL, f"no URL to ask for: {error}", _ms_since(started))
+        is_unverified = self._is_unverified(target)
         try:
-            async with self._session.get(target, allow_redirects=False, headers=headers) as answer:
-                return await self._receive(answer, url, fetched_at, started, first_bytes)
+            request = self._session.get(target, allow_redirects=False, headers=headers, ssl=not is_unverified)
+            async with request as answer:
+                assert isinstance(answer, Answer)
+                result = await self._receive(answer, url, fetched_at, started, first_bytes)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, UnicodeError) as error:
             return FetchFailure(_kind(error), _detail(error), _ms_since(started))
+        if is_unverified and isinstance(result, Response):
+            return replace(result, tls_verified=False)
+        return result
+
+    def _is_unverified(self, target: URL) -> bool:
+        hosts = self._host_tls
+        return hosts is not None and hosts.is_unverified(target.scheme, target.raw_host or "", target.port or 0)
 
     async def _receive(
-        self, answer: aiohttp.ClientResponse, url: str, fetched_at: float, started: float, first_bytes: int | None
+        self, answer: Answer, url: str, fetched_at: float, started: float, first_bytes: int | None
     ) -> Response | FetchFailure:
         answered_after_ms = _ms_since(started)
         headers = cleaned(answer.headers.items())
         content_type, charset = media_type(headers.get("content-type", ""))
-        body: bytes | None = b""
+        body = b""
         size = answer.content_length or 0
         if body_read := first_bytes is not None or is_parsable(content_type):
+            limits = BodyLimits(self._limits.body_bytes, first_bytes, self._limits.pace)
             try:
-                codings, limit_bytes = headers.get("content-encoding"), self._limits.body_bytes
-                size, body = await receive(answer, codings, limit_bytes, first_bytes)
+                size, body = await receive(answer, headers.get("content-encoding", ""), limits)
+            except TooLong as error:
+                return FetchFailure(FailureKind.TOO_LARGE, str(error), _ms_since(started))
             except ValueError as error:
                 return FetchFailure(FailureKind.DECODE, str(error), _ms_since(started))
-        if body is None:
-            detail = f"body above {self._limits.body_bytes} bytes"
-            return FetchFailure(FailureKind.TOO_LARGE, detail, _ms_since(started))
         return Response(
             url=url,
             status=answer.status,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from crawl_consumer.crawl import Crawl
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.host_headers import HostHeaders
+from crawl_consumer.host_tls import host_tls
 from crawl_consumer.intake import Intake
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.response_cache import Cached, CachedGate, ResponseCache
@@ -100,12 +101,13 @@ async def opened_on(
             ledger = await stack.enter_async_context(servers.ledger(name))
             fetcher = await stack.enter_async_context(
                 Fetcher(
-                    FetchLimits(),
+                    FetchLimits.of(spec.limits),
                     user_agent=user_agent(spec.user_agent),
                     connections=settings.concurrency,
                     guard=Guard(spec.allow_networks, own),
                     hosts=settings.hosts,
                     host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
+                    host_tls=host_tls(name.crawl, spec.hosts),
                     cookies=spec.cookies,
                 )
             )

@@ -48,6 +48,7 @@ class Page:
         meta: what the link that led here carried; see :meth:`follow`.
         elapsed_ms: how long the fetch took.
         fetched_at: Unix time of the fetch, seconds.
+        tls_verified: false: its host's certificate was not verified, because the crawl says so (``tls: unverified``).
         rejected: references that are no URL to crawl, counted by reason (``scheme``, ``syntax``, …).
     """
 
@@ -60,6 +61,7 @@ class Page:
         self.size_bytes = response.size_bytes
         self.elapsed_ms = response.elapsed_ms
         self.fetched_at = response.fetched_at
+        self.tls_verified = response.tls_verified
         self.depth = message.depth
         self.parent = message.parent
         self.redirects = message.redirects

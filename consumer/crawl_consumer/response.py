@@ -16,7 +16,7 @@ class FailureKind(Enum):
     CONNECT = "connect"  #: refused, unreachable, or closed before an answer
     TLS = "tls"  #: no trusted encrypted connection
     PROTOCOL = "protocol"  #: no proper HTTP, or a body that ended early
-    TOO_LARGE = "too_large"  #: a body above the limit
+    TOO_LARGE = "too_large"  #: a body above the limit, or compressed beyond belief
     DECODE = "decode"  #: a content coding damaged, cut short or unknown
     BLOCKED = "blocked"  #: the crawl's own rules refuse the address or port: nothing was asked
 
@@ -74,6 +74,8 @@ class Response:
         elapsed_ms: from the call to the last byte.
         answered_after_ms: from the call until the answer began; resolving and connecting are in it.
         fetched_at: Unix time of the request, seconds.
+        tls_verified: false: it came from a host whose certificate nobody looked at, because the crawl says so
+            (``tls: unverified``).
     """
 
     url: str
@@ -88,6 +90,7 @@ class Response:
     elapsed_ms: float = 0.0
     answered_after_ms: float = 0.0
     fetched_at: float = field(default_factory=time.time)
+    tls_verified: bool = True
 
     @property
     def location(self) -> str | None:

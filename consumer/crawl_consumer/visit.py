@@ -95,6 +95,8 @@ class Visits:
             self._tally.bytes += result.size_bytes
             archived = sink.archive(result)
             told = await self._read(message, result, request, spider, sink)
+            if not result.tls_verified:
+                told.gathered.counts["tls:unverified"] += 1
             if archived or told.may_have_items:
                 reached("items.written")
                 await sink.flush()

@@ -212,6 +212,16 @@ class PolitenessSpec(Frozen):
     hold_s: float = Field(default=2.0, gt=0, le=30)  #: shorter waits are held in the consumer, longer ones parked
 
 
+class LimitsSpec(Frozen):
+    """What fetching one page may cost."""
+
+    #: of its body, as sent and as decoded; a longer one is ``too_large``. Each page in flight may hold as much, and
+    #: about ten times that while it is parsed
+    body_bytes: int = Field(default=8 << 20, ge=1024, le=1 << 30)
+    total_s: float = Field(default=60, gt=0, le=900)  #: from the request to the last byte
+    min_bytes_per_s: int = Field(default=1024, ge=0)  #: of its body, on average, after 10 s; 0: as slowly as it likes
+
+
 class JournalSpec(Frozen):
     """A stream beside a crawl's work queues that keeps a copy of each URL message, for ``crawl-doctor --repair``."""
 
@@ -234,10 +244,11 @@ class CrawlSpec(Frozen):
     politeness: PolitenessSpec = PolitenessSpec()
     retry: RetrySpec = RetrySpec()
     robots: RobotsSpec = RobotsSpec()
+    limits: LimitsSpec = LimitsSpec()
     journal: Annotated[JournalSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the default size
     outputs: tuple[Output, ...] = ()  #: where items go, in the words of ``crawl-consumer --output``
     rotate: Rotate | None = None  #: when outputs begin a new file, in the words of ``--rotate``; None: never
-    hosts: Hosts = Field(default_factory=dict)  #: header fields and passwords for some hosts
+    hosts: Hosts = Field(default_factory=dict)  #: header fields, passwords and TLS for some hosts
     allow_networks: tuple[Network, ...] = ()  #: addresses that are fetched from although they are not public
     cookies: bool = False  #: each process sends back to a host what that host has set
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work

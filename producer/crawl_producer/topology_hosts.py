@@ -6,7 +6,7 @@ Passwords and tokens are named by the variable of the environment that holds the
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -118,13 +118,14 @@ class BasicAuth(BaseModel):
 
 
 class HostSpec(BaseModel):
-    """Header fields for the requests to some hosts."""
+    """Header fields for the requests to some hosts, and whether they must prove who they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     headers: dict[_FieldName, Annotated[str, AfterValidator(_value)]] = Field(default_factory=dict)
     headers_env: dict[_FieldName, _Variable] = Field(default_factory=dict)  #: field → variable that holds its value
     basic_auth: BasicAuth | None = None
+    tls: Literal["verified", "unverified"] = "verified"  #: unverified: any certificate will do, and nobody looks at it
 
     def variables(self) -> Iterator[str]:
         """The variables of the environment that it names."""
@@ -143,6 +144,8 @@ def _hosts(hosts: Mapping[str, HostSpec]) -> Mapping[str, HostSpec]:
             raise ValueError(f"{text}: a header field is given twice; keep one")
         if any(spec.variables()) and (pattern.scheme is None or pattern.host == "*"):
             raise ValueError(f"{text}: a secret is for one scheme and host; write https://example.org")
+        if spec.tls == "unverified" and (pattern.scheme == "http" or pattern.host == "*"):
+            raise ValueError(f"{text}: tls is for https and for hosts that are named; write https://example.org")
     return hosts
 
 

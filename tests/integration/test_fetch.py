@@ -3,12 +3,15 @@
 import asyncio
 import gzip
 import re
+import zlib
 
+import brotli
 import pytest
 import uvloop
 
 from crawl_consumer.fetch import FailureKind, Fetcher, FetchLimits, user_agent
 from crawl_consumer.response import Headers, Response
+from crawl_consumer.zstd import zstd
 from raw_web import LOOPBACK, answer, raw_web
 
 LIMITS = FetchLimits(total_s=10, connect_s=5, idle_s=5, body_bytes=100_000)
@@ -65,7 +68,7 @@ def test_it_says_who_it_is_and_nothing_of_earlier_visits(run):
         sent = dict(field.lower().split(": ", 1) for field in fields if field)
         assert line == "GET / HTTP/1.1"
         assert sent["user-agent"] == "test/1.0 (+http://test.example)"
-        assert sent["accept-encoding"] == "gzip, deflate"
+        assert sent["accept-encoding"] == "gzip, deflate, br, zstd"
         assert set(sent) == {"host", "user-agent", "accept", "accept-encoding"}
 
 
@@ -156,9 +159,13 @@ def test_text_is_read_and_so_is_what_says_nothing(run, field, media_type):
     assert (page.content_type, page.body, page.body_read) == (media_type, b"body", True)
 
 
-def test_compressed_pages_are_decoded(run):
-    packed = gzip.compress(b"<p>" * 1000)
-    page = got(run, answer(packed, b"Content-Encoding: gzip"))
+@pytest.mark.parametrize(
+    ("coding", "pack"),
+    [(b"gzip", gzip.compress), (b"deflate", zlib.compress), (b"br", brotli.compress), (b"zstd", zstd.compress)],
+)
+def test_compressed_pages_are_decoded(run, coding, pack):
+    packed = pack(b"<p>" * 1000)
+    page = got(run, answer(packed, b"Content-Encoding: " + coding))
     assert page.body == b"<p>" * 1000
     assert (page.wire_bytes, page.size_bytes) == (len(packed), 3000)
 

@@ -18,7 +18,7 @@ from crawl_producer.errand import Errand
 from crawl_producer.own_routes import Reach
 from crawl_producer.sources.written import read as read_written
 from crawl_producer.special_addresses import RANGES
-from crawl_producer.topology import Connection, CrawlSpec, RobotsSpec, Topology
+from crawl_producer.topology import Connection, CrawlSpec, LimitsSpec, RobotsSpec, Topology
 from crawl_producer.topology_file import parse_topology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +113,13 @@ def test_every_setting_for_robots_is_documented_with_its_default():
     crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["shop"]
     assert RobotsSpec.model_validate(crawl["robots"] | {"product_token": None}) == RobotsSpec()
     assert set(crawl["robots"]) == set(RobotsSpec.model_fields)
+
+
+def test_every_limit_of_a_crawl_is_documented_with_its_default():
+    text = (ROOT / "docs" / "security.md").read_text().split("## What one page may cost")[1]
+    limits = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["docs"]["limits"]
+    assert LimitsSpec.model_validate(limits) == LimitsSpec()
+    assert set(limits) == set(LimitsSpec.model_fields)
 
 
 def test_the_examples_for_sources_are_commands_that_there_are():

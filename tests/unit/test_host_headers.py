@@ -105,6 +105,10 @@ def test_a_variable_that_is_not_set_or_cannot_be_sent_is_named_without_its_value
         ({"https://a.example": {"basic_auth": {"username": "a", "password": "X"}}}, "password_env"),
         ({"a.example": {"header": {}}}, "did you mean 'headers'"),
         ({"A.example": {}}, "no host"),
+        ({"*": {"tls": "unverified"}}, "tls is for https and for hosts that are named"),
+        ({"https://*:8443": {"tls": "unverified"}}, "tls is for https and for hosts that are named"),
+        ({"http://a.example": {"tls": "unverified"}}, "tls is for https"),
+        ({"a.example": {"tls": "off"}}, "'verified' or 'unverified'"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_what_would_be_right(hosts, says):

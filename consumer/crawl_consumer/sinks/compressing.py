@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from crawl_consumer.errors import OutputInvalid
+from crawl_consumer.zstd import zstd
 
 #: Compresses bytes as they are, or not at all.
 Compress = Callable[[bytes], bytes]
@@ -18,23 +18,11 @@ _GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
 
 
 def compression_for(path: Path) -> Compress:
-    """What the name's last ending asks for: ``.gz``, ``.zst`` or none.
-
-    Raises:
-        OutputInvalid: zstd is wanted and not installed.
-    """
+    """What the name's last ending asks for: ``.gz``, ``.zst`` or none."""
     match path.suffix:
         case ".gz":
             return partial(gzip.compress, compresslevel=_GZIP_LEVEL, mtime=0)
         case ".zst":
-            return _zstd()
+            return partial(zstd.compress, level=_ZSTD_LEVEL)
         case _:
             return bytes
-
-
-def _zstd() -> Compress:
-    try:
-        from backports import zstd  # noqa: PLC0415 - an extra that few need
-    except ImportError as error:
-        raise OutputInvalid(".zst needs zstd", remedy="pip install 'crawlmq[zstd]'") from error
-    return partial(zstd.compress, level=_ZSTD_LEVEL)

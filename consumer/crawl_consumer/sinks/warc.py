@@ -107,6 +107,8 @@ class WarcSink:
         about = {"WARC-Date": when.replace("+00:00", "Z")}
         if not response.body_read:
             about["WARC-Truncated"] = "unspecified"
+        if not response.tls_verified:
+            about["X-TLS-Verified"] = "no"  # the format has no word for it; others pass over what they do not know
         record = writer.create_warc_record(
             response.url, "response", payload=BytesIO(response.body), http_headers=headers, warc_headers_dict=about
         )

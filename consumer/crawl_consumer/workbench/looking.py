@@ -8,6 +8,7 @@ from pathlib import Path
 from crawl_consumer.errors import NoPage
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.host_headers import HostHeaders
+from crawl_consumer.host_tls import host_tls
 from crawl_consumer.outcome import Dead, Finish, Retry, forbidden, judge
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
@@ -115,11 +116,12 @@ async def looker(rules: Rules, *, cache: Path | None = None) -> AsyncIterator[Lo
     headers = HostHeaders(spec.hosts, rules.secrets) if spec.hosts else None
     memory = MemoryRobots(MemoryRobotsStore(), "looker")
     async with Fetcher(
-        FetchLimits(),
+        FetchLimits.of(spec.limits),
         user_agent=agent,
         connections=_CONNECTIONS,
         guard=Guard(spec.allow_networks, await own_servers(rules.topology)),
         host_headers=headers,
+        host_tls=host_tls(rules.crawl, spec.hosts),
         cookies=spec.cookies,
     ) as fetcher:
         asks: Asks = Paced(fetcher, spec.politeness.delay_s)

@@ -67,6 +67,7 @@ def _answer(response: Response) -> dict[str, Any]:
         "size_bytes": response.size_bytes,
         "wire_bytes": response.wire_bytes,
         "body_read": response.body_read,
+        "tls_verified": response.tls_verified,
         "elapsed_ms": round(response.elapsed_ms, 1),
         "answered_after_ms": round(response.answered_after_ms, 1),
         "headers": dict(response.headers),
@@ -110,6 +111,8 @@ def _answer_fields(look: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "status", f"{look['status']} {look['reason']}".strip()
     if look["location"]:
         yield "location", look["location"]
+    if not look["tls_verified"]:
+        yield "tls", "nobody verified the certificate"
     yield "time", f"{look['elapsed_ms']:,.0f} ms, the answer began after {look['answered_after_ms']:,.0f} ms"
     yield "type", look["content_type"] or "none"
     read = f"{look['size_bytes']:,} bytes ({look['wire_bytes']:,} as sent)"

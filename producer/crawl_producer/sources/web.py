@@ -7,13 +7,15 @@ two requests nevertheless.
 import asyncio
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Self
 
 import aiohttp
 from yarl import URL
 
 from crawl_dedup import UrlInvalid, host, join
+from crawl_producer.answer import Answer
+from crawl_producer.arrival import Arrival, Pace
 from crawl_producer.guard import Guard
 from crawl_producer.guarded import blocked, connector
 from crawl_producer.sources.found import NotAListing
@@ -27,7 +29,6 @@ LONGEST_PAUSE_S = 60.0
 #: XML first, and anything else rather than an error page about what we accept.
 ACCEPT = "application/xml,application/rss+xml,application/atom+xml,application/feed+json,text/plain;q=0.9,*/*;q=0.8"
 
-_CHUNK_BYTES = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -41,12 +42,14 @@ class WebLimits:
         connect_s: per address that is tried, TLS included.
         idle_s: between two reads.
         body_bytes: as sent; what it holds uncompressed is limited where it is read.
+        pace: the slowest that a body may come.
     """
 
     total_s: float = 300
     connect_s: float = 10
     idle_s: float = 30
     body_bytes: int = 52_428_800
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class SourceWeb:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # its limits are those of one who reads the file
             trust_env=False,
+            response_class=Answer,
         )
         return self
 
@@ -151,6 +155,7 @@ class SourceWeb:
     async def _get(self, url: str, file: BinaryIO) -> _Answer:
         try:
             async with self._session.get(URL(url, encoded=True), allow_redirects=False) as answer:
+                assert isinstance(answer, Answer)
                 return await self._received(answer, url, file)
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, ValueError) as error:
             reason = _reason(error)
@@ -158,7 +163,7 @@ class SourceWeb:
         finally:
             self._asked = (host(url), time.monotonic())
 
-    async def _received(self, answer: aiohttp.ClientResponse, url: str, file: BinaryIO) -> _Answer:
+    async def _received(self, answer: Answer, url: str, file: BinaryIO) -> _Answer:
         if answer.status in _REDIRECTS:
             return _redirect(url, answer.headers.get("Location", ""))
         if answer.status != 200:
@@ -167,11 +172,12 @@ class SourceWeb:
         if answer.headers.get("Content-Encoding", "identity").strip().lower() not in ("gzip", "x-gzip", "identity", ""):
             return _Answer("coding")
         size = 0
-        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-            size += len(chunk)
-            if size > self._limits.body_bytes:
-                return _Answer("too_large")
-            file.write(chunk)
+        with Arrival(answer, self._limits.pace) as arrival:
+            while data := await arrival.read():
+                size += len(data)
+                if size > self._limits.body_bytes:
+                    return _Answer("too_large")
+                file.write(data)
         return _Answer()
 
 

@@ -1,0 +1,196 @@
+"""The process that visits hazards as a consumer does, fetch and links, and says what each cost: one line of JSON each.
+
+``python -m crawl_dev.hostile.visitor ORIGIN TIMES NAME...``. Hazards that end only by waiting are visited all at once,
+behind the others; what these visits cost is told as their mean.
+"""
+
+import asyncio
+import ctypes
+import gc
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import uvloop
+
+from crawl_consumer import harvest
+from crawl_consumer.fetch import Fetcher, FetchLimits
+from crawl_consumer.outcome import Dead, Finish, judge
+from crawl_consumer.page import Page
+from crawl_consumer.response import FetchFailure, Response
+from crawl_consumer.workbench.looking import message_for
+from crawl_dedup import UrlInvalid, canonicalize, join
+from crawl_dev.hostile.hazard import DEFAULT, Hazard
+from crawl_dev.hostile.hazards import HAZARDS
+from crawl_dev.hostile.web import MAKE
+from crawl_producer.message import UrlMessage
+from crawl_producer.scope import Scope
+from crawl_producer.topology import RetrySpec, ScopeSpec
+
+#: An ordinary page, for what a process takes that has done its work once.
+_HARMLESS = "interim-few"
+_ONCE = RetrySpec(max_attempts=1)
+_KIB = 1024
+
+
+@dataclass(slots=True)
+class Cost:
+    """What visiting one hazard so many times came to.
+
+    Attributes:
+        hazard: its name.
+        outcomes: how often each.
+        whys: the details of failures, each once.
+        links: that a page had at least; None: no visit gave a page.
+        longest_s: the longest visit.
+        cpu_s: of all visits.
+        most_cpu_s: of one visit.
+        peak_rss_bytes: of the process, meanwhile.
+    """
+
+    hazard: str
+    outcomes: dict[str, int] = field(default_factory=dict)
+    whys: list[str] = field(default_factory=list)
+    links: int | None = None
+    longest_s: float = 0.0
+    cpu_s: float = 0.0
+    most_cpu_s: float = 0.0
+    peak_rss_bytes: int = 0
+
+    def ended(self, outcome: str) -> None:
+        """A visit ended so."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def page(self, links: int) -> None:
+        """A visit gave a page with so many links."""
+        self.links = links if self.links is None else min(self.links, links)
+
+    def failed(self, why: str) -> None:
+        """A visit failed."""
+        if why not in self.whys:
+            self.whys.append(why)
+
+
+class Visitor:
+    """Visits hazards.
+
+    Args:
+        origin: of the hostile web.
+        fetchers: by their limits.
+    """
+
+    def __init__(self, origin: str, fetchers: dict[FetchLimits, Fetcher]) -> None:
+        self._origin = origin
+        self._fetchers = fetchers
+        self._scope = Scope(ScopeSpec())
+
+    async def announce(self, hazard: Hazard) -> None:
+        """Let the web make its page, so that the first visit does not wait for that."""
+        made = await self._fetchers[DEFAULT].fetch(f"{self._origin}/{MAKE}/{hazard.name}")
+        assert isinstance(made, Response), made
+
+    async def visit(self, hazard: Hazard, number: int, cost: Cost) -> None:
+        """Once."""
+        started_s, started_cpu_s = time.monotonic(), time.process_time()
+        url = canonicalize(f"{self._origin}/{hazard.name}?{number}")
+        message = message_for("hostile", url, depth=1)  # no seed, which would lead its crawl to another host
+        cost.ended(await self._outcome(message, self._fetchers[hazard.limits], cost))
+        cost.longest_s = max(cost.longest_s, time.monotonic() - started_s)
+        cost.most_cpu_s = max(cost.most_cpu_s, time.process_time() - started_cpu_s)
+
+    async def _outcome(self, message: UrlMessage, fetcher: Fetcher, cost: Cost) -> str:
+        seen = {message.url}
+        while True:
+            result = await fetcher.fetch(message.url)
+            verdict = judge(result, attempt=0, retry=_ONCE, jitter=0.5)
+            assert isinstance(verdict, Finish | Dead)
+            if isinstance(result, FetchFailure):
+                cost.failed(result.detail)
+                return verdict.outcome
+            if verdict.outcome == "ok":
+                cost.page(_parsed(result, message))
+            if verdict.outcome != "redirect":
+                return verdict.outcome
+            try:
+                target = join(message.url, result.location or "")
+            except UrlInvalid as error:
+                return f"filtered:{error}"
+            led = harvest.redirect(message, target, self._scope, now_ms=0)
+            if not led.links:
+                return next(iter(led.counts))
+            if target in seen:
+                return "duplicate"
+            seen.add(target)
+            (message,) = led.links  # type: ignore[assignment]  # a redirect's is a whole message
+
+
+def _parsed(response: Response, message: UrlMessage) -> int:
+    page = Page(response, message)
+    links = page.links()
+    assert page.title is None or isinstance(page.title, str)
+    return len(links)
+
+
+async def visit_all(origin: str, times: int, hazards: Sequence[Hazard]) -> None:
+    """Visit each so many times, and print its cost."""
+    async with AsyncExitStack() as stack:
+        fetchers = {}
+        for limits in {DEFAULT, *(hazard.limits for hazard in hazards)}:
+            fetcher = Fetcher(limits, user_agent="CrawlMQ-hostile/1", connections=1000)
+            fetchers[limits] = await stack.enter_async_context(fetcher)
+        visitor = Visitor(origin, fetchers)
+        await visitor.visit(HAZARDS[_HARMLESS], 0, Cost(_HARMLESS))
+        _begin_peak()
+        print(json.dumps({"base_rss_bytes": _rss_bytes("VmRSS")}), flush=True)
+        for hazard in hazards:
+            if not hazard.is_slow:
+                await visitor.announce(hazard)
+                cost = Cost(hazard.name)
+                await _visited(visitor, [hazard], times, [cost], at_once=1)
+        if slow := [hazard for hazard in hazards if hazard.is_slow]:
+            await _visited(visitor, slow, times, [Cost(hazard.name) for hazard in slow], at_once=len(slow) * times)
+
+
+async def _visited(
+    visitor: Visitor, hazards: Sequence[Hazard], times: int, costs: Sequence[Cost], *, at_once: int
+) -> None:
+    _begin_peak()
+    started_cpu_s, places = time.process_time(), asyncio.Semaphore(at_once)
+
+    async def visit(hazard: Hazard, number: int, cost: Cost) -> None:
+        async with places:
+            await visitor.visit(hazard, number, cost)
+
+    async with asyncio.TaskGroup() as visits:
+        for hazard, cost in zip(hazards, costs, strict=True):
+            for number in range(times):
+                visits.create_task(visit(hazard, number, cost))
+    for cost in costs:
+        cost.cpu_s = (time.process_time() - started_cpu_s) / len(costs)
+        cost.peak_rss_bytes = _rss_bytes("VmHWM")
+        if at_once > 1:
+            cost.most_cpu_s = cost.cpu_s / times  # visits at the same time cannot be told apart
+        print(json.dumps(asdict(cost)), flush=True)
+
+
+def _begin_peak() -> None:
+    """Give back what earlier hazards have left, and forget the highest RSS so far (man 5 proc)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _rss_bytes(name: str) -> int:
+    """A value of /proc/self/status, which is in KiB."""
+    match = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert match is not None
+    return int(match[1]) * _KIB
+
+
+if __name__ == "__main__":
+    uvloop.run(visit_all(sys.argv[1], int(sys.argv[2]), [HAZARDS[name] for name in sys.argv[3:]]))
