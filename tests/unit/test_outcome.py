@@ -11,6 +11,7 @@ from crawl_consumer.outcome import (
     judge,
     pushback_ms,
     spider_raised,
+    unparsable,
 )
 from crawl_consumer.robots import Denied, Unreachable
 from crawl_producer.topology import RetrySpec
@@ -61,6 +62,12 @@ def test_a_failure_on_the_way_is_retried_and_dies_at_last(kind):
 
 def test_a_page_above_the_limit_is_final():
     assert verdict(FetchFailure(FailureKind.TOO_LARGE, "9 MiB", 1.0)) == Finish("too_large")
+
+
+def test_a_page_that_would_do_harm_to_parse_is_final_and_an_error_page_stays_what_it_is():
+    assert unparsable(Finish("ok")) == Finish("unparsable")
+    assert unparsable(Finish("http_404")) == Finish("http_404")
+    assert unparsable(Retry("http_503", 10)) == Retry("http_503", 10)
 
 
 def test_delays_are_capped_and_spread():
