@@ -159,8 +159,14 @@ class Page:
         """Its body in UTF-8, which is what is parsed."""
         return markup.in_utf8(self.body, self.encoding)
 
-    def read(self) -> None:
-        """Parse it and find its links now, so that whoever asks for them later has them at once."""
+    def parse_apart(self) -> None:
+        """Parse it now, in a thread that parses on while the trees that it has made are used in others."""
+        if "_parsed" not in self.__dict__:
+            self.__dict__["_parsed"] = self._parse(apart=True)
+
+    def read_apart(self) -> None:
+        """As :meth:`parse_apart`, and find its links."""
+        self.parse_apart()
         self._links  # noqa: B018 - what is asked for once is kept
 
     def give_up(self, why: str) -> None:
@@ -315,9 +321,12 @@ class Page:
 
     @cached_property
     def _parsed(self) -> tuple[etree._Element, str | None]:
+        return self._parse()
+
+    def _parse(self, *, apart: bool = False) -> tuple[etree._Element, str | None]:
         root, error = None, None
         if self.is_html:
-            root, error = parser.parse(self.in_utf8())
+            root, error = parser.parse(self.in_utf8(), apart=apart)
         return etree.Element("html") if root is None else root, error
 
 

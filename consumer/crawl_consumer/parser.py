@@ -37,11 +37,12 @@ class _Mine(threading.local):
 _MINE = _Mine()
 
 
-def parse(markup: bytes) -> tuple[etree._Element | None, str | None]:
+def parse(markup: bytes, *, apart: bool = False) -> tuple[etree._Element | None, str | None]:
     """Make a tree of HTML, whatever it is.
 
     Args:
         markup: in UTF-8.
+        apart: the tree is for another thread, which may change it while this one parses on: it shares no dictionary.
 
     Returns:
         The root, None when there is no element in it, and what kept the parser from reading to the end.
@@ -49,7 +50,7 @@ def parse(markup: bytes) -> tuple[etree._Element | None, str | None]:
     Raises:
         MemoryError: there is none left; libxml2 would give an empty tree.
     """
-    parser = _parser(len(markup))
+    parser = _parser(FORGET_BYTES if apart else len(markup))
     try:
         root, error = etree.fromstring(markup, parser), None
     except etree.LxmlError as failure:

@@ -13,10 +13,10 @@ import asyncio
 import os
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
@@ -24,11 +24,11 @@ from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
 #: Bytes of a body up to which a page is parsed at once, in the event loop: ordinary ones take 3 ms then, and the worst
 #: half a second.
 AT_ONCE_BYTES = 96 << 10
-#: Bytes up to which it is parsed without a child. The worst, one element with 90,000 attributes, takes ten seconds of
+#: Bytes up to which it is parsed without a child. The worst, one element with 130,000 attributes, takes 17 seconds of
 #: a thread that holds nothing else up.
-UNTRIED_BYTES = 384 << 10
-#: Pages between the two whose trees may be in memory at a time; the worst take 27 MiB each.
-TREES = 4
+UNTRIED_BYTES = 512 << 10
+#: Pages between the two that are parsed at a time, and whose trees may be in memory; the worst take 24 MiB each.
+MODERATE = 4
 
 _T = TypeVar("_T")
 
@@ -48,13 +48,15 @@ class Parsing:
     def __init__(self, *, cpu_s: int = CPU_S, tree_bytes: int = TREE_BYTES) -> None:
         self._limits = (str(cpu_s), str(tree_bytes))
         self._child: asyncio.subprocess.Process | None = None
-        self._moderate = asyncio.Semaphore(TREES)
+        self._threads = ThreadPoolExecutor(MODERATE + 1, thread_name_prefix="parsing")
+        self._moderate = asyncio.Semaphore(MODERATE)
         self._costly = asyncio.Semaphore(1)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self._end_child()
 
     @property
@@ -77,15 +79,18 @@ class Parsing:
             yield ""
         elif len(page.body) <= UNTRIED_BYTES:
             async with self._moderate:
-                await _in_thread(page.read)
+                await self._in_thread(page.parse_apart)
                 yield ""
         else:
             async with self._costly:
-                if refused := await self._tried(await _in_thread(page.in_utf8)):
+                if refused := await self._tried(await self._in_thread(page.in_utf8)):
                     page.give_up(refused)
                 else:
-                    await _in_thread(page.read)
+                    await self._in_thread(page.read_apart)
                 yield refused
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def _tried(self, markup: bytes) -> str:
         child = self._child = self._child or await _started(*self._limits)
@@ -119,33 +124,3 @@ async def _started(*limits: str) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "crawl_consumer.parse_child", *limits)
     return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, start_new_session=True)
-
-
-async def _in_thread(call: Callable[[], _T]) -> _T:
-    """The result of a call.
-
-    The thread ends with it: no two threads may fill one dictionary of names (:mod:`crawl_consumer.parser`) at a time,
-    and a spider that changes a tree does that. So each tree that was made in a thread has its own.
-    """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[_T] = loop.create_future()
-
-    def tell(value: _T | None, error: BaseException | None) -> None:
-        if result.cancelled():
-            return
-        if error is None:
-            result.set_result(cast("_T", value))
-        else:
-            result.set_exception(error)
-
-    def run() -> None:
-        value, raised = None, None
-        try:
-            value = call()
-        except BaseException as error:  # noqa: BLE001 - raised again, where it is waited for
-            raised = error
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
-            loop.call_soon_threadsafe(tell, value, raised)
-
-    threading.Thread(target=run, name="parsing", daemon=True).start()
-    return await result

@@ -162,7 +162,7 @@ def test_links_behind_the_last_that_is_read_are_counted(monkeypatch):
 
 def test_reading_a_page_counts_no_link_that_nobody_asked_for():
     seen = page(b"<a href=mailto:a@b><a href=b>")
-    seen.read()
+    seen.read_apart()
     assert seen.rejected == {}
     assert (seen.links(), seen.rejected) == (["http://site.example/folder/b"], {"scheme": 1})
 

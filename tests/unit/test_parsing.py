@@ -192,7 +192,7 @@ def test_an_error_in_the_thread_is_told_to_whoever_waits(monkeypatch):
         raise MemoryError("none left")
 
     async def main():
-        monkeypatch.setattr(Page, "read", fail)
+        monkeypatch.setattr(Page, "parse_apart", fail)
         async with Parsing() as parsing:
             await read(parsing, MODERATE)
 
