@@ -10,6 +10,7 @@ from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.host_tls import host_tls
 from crawl_consumer.intake import Intake
+from crawl_consumer.parsing import Parsing
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.response_cache import Cached, CachedGate, ResponseCache
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
@@ -95,6 +96,7 @@ async def opened_on(
         cache = ResponseCache(settings.cache) if settings.cache else None
         places, company = asyncio.Semaphore(settings.concurrency), Company()
         own = await own_servers(topology)
+        parsing = await stack.enter_async_context(Parsing())
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
             spec = topology.crawls[name.crawl]
@@ -124,7 +126,9 @@ async def opened_on(
                 pages = cached = Cached(fetcher, cache)
                 gate = CachedGate(gate, cached)
             routes = Reach(topology, name.crawl, name.group)
-            tools = Tools(broker, pages, Spider(), sinks, robots, gate, company, own_routes=routes, spiders=spiders)
+            tools = Tools(
+                broker, pages, Spider(), sinks, robots, gate, company, parsing, own_routes=routes, spiders=spiders
+            )
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

@@ -11,6 +11,8 @@ robots.txt cannot be had now    none: the URL is still to do               parke
 2xx, not HTML                   ``ok``                                     done, the spider's to read; the
                                                                            default one finds no links
 2xx, HTML beyond parsing        ``ok``                                     done, its tree is empty
+2xx, HTML that would take too   ``unparsable``                             done, its spider does not
+long or too much to parse                                                  see it
 301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
 other 3xx                       ``http_<status>``                          done
 408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter;
@@ -138,6 +140,11 @@ def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, ji
     if status in _NOT_NOW or status >= 500:
         return _not_before(_again_or_dead(f"http_{status}", "", attempt, retry, jitter), _asked_ms(result) / 1000)
     return Finish(f"http_{status}")
+
+
+def unparsable(verdict: Verdict) -> Verdict:
+    """What becomes of a verdict when parsing the page would do harm: it would do so again, so nobody tries."""
+    return Finish("unparsable") if verdict == Finish("ok") else verdict
 
 
 def pushback_ms(result: Response | FetchFailure) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Finish, Verdict, defect, judge, refused, spider_raised
+from crawl_consumer.outcome import Finish, Verdict, defect, judge, refused, spider_raised, unparsable
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.robots import token_of
@@ -129,12 +129,16 @@ class Visits:
                 return Told(verdict, gathered, came.status)
             response, verdict = seen, self._judge(seen, message)
             page = Page(response, message)
-            await called(spider, "on_fetched", page)
-            match verdict:
-                case Finish("ok"):
-                    gathered = await self._parse(message, page, spider, sink)
-                case Finish("redirect"):
-                    gathered = self._follow_redirect(message, response)
+            async with self._tools.parsing.of(page) as refusal:
+                if refusal:
+                    log.warning("%s is not parsed: %s", message.url, refusal)
+                    verdict = unparsable(verdict)
+                await called(spider, "on_fetched", page)
+                match verdict:
+                    case Finish("ok"):
+                        gathered = await self._parse(message, page, spider, sink)
+                    case Finish("redirect"):
+                        gathered = self._follow_redirect(message, response)
         except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
             verdict = _raised(error)
         return Told(verdict, gathered, response.status)

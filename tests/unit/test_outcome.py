@@ -11,6 +11,7 @@ from crawl_consumer.outcome import (
     judge,
     pushback_ms,
     spider_raised,
+    unparsable,
 )
 from crawl_consumer.robots import Blocked, Denied, Unreachable
 from crawl_producer.topology import RetrySpec
@@ -65,6 +66,12 @@ def test_a_page_above_the_limit_is_final():
 
 def test_what_the_crawls_rules_refuse_is_final_and_no_dead_letter():
     assert verdict(FetchFailure(FailureKind.BLOCKED, "127.0.0.1 is not a public address", 1.0)) == Finish("blocked")
+
+
+def test_a_page_that_would_do_harm_to_parse_is_final_and_an_error_page_stays_what_it_is():
+    assert unparsable(Finish("ok")) == Finish("unparsable")
+    assert unparsable(Finish("http_404")) == Finish("http_404")
+    assert unparsable(Retry("http_503", 10)) == Retry("http_503", 10)
 
 
 def test_delays_are_capped_and_spread():

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from crawl_consumer import settling, worker
+from crawl_consumer.parsing import UNTRIED_BYTES, ChildLost, Parsing
 from crawl_consumer.response import FailureKind
 from crawl_consumer.spider import Spider
 from crawl_dedup.ledger import ALIVE_TTL_S
@@ -129,6 +130,38 @@ def test_not_html_is_a_record_without_links():
     world, told, books = lived({HOME: page})
     assert (told, books.outcomes) == (ONCE, {"ok": 1})
     assert [(r["content_type"], r["title"], r["links"]) for r in world.sink.records] == [("image/png", None, 0)]
+
+
+#: Half a million elements take 40 MiB.
+COSTLY = b"<a href=/a>" + b"<p>" * UNTRIED_BYTES
+
+
+@pytest.mark.parametrize(
+    ("status", "trail", "outcomes"), [(200, ONCE, {"unparsable": 1}), (503, AT_LAST, {"failed_http_503": 1})]
+)
+def test_html_that_would_take_too_much_to_parse_is_not_seen_by_the_spider(status, trail, outcomes):
+    async def frugal(world):
+        world.parsing = Parsing(tree_bytes=16 << 20)
+        await world.seed(HOME)
+
+    world, told, books = lived({HOME: (status, {}, COSTLY)}, before=frugal)
+    assert (told, books.outcomes, world.sink.records) == (trail, outcomes, [])
+
+
+def test_a_lost_process_that_parses_is_a_defect_and_the_page_is_tried_again():
+    class Unlucky(Parsing):
+        async def _tried(self, markup):
+            if not world_s_luck.pop():
+                raise ChildLost("as told")
+            return await super()._tried(markup)
+
+    async def unlucky(world):
+        world.parsing = Unlucky()
+        await world.seed(HOME)
+
+    world_s_luck = [True, False]
+    _, told, books = lived({**PAIR, HOME: (200, {}, html("/a")[2] + b"<p>some text</p>" * 40_000)}, before=unlucky)
+    assert (told[:4], books.outcomes) == (TWICE[:4], {"ok": 2})
 
 
 @pytest.mark.parametrize("body", [b"", b"<", b"\0" * 9, b"<!--", b"<html", b"</p>\xff\xfe<a href='", b"<a " * 9999])
