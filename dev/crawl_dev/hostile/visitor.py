@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 import uvloop
@@ -28,12 +29,14 @@ from crawl_dedup import UrlInvalid, canonicalize, join
 from crawl_dev.hostile.hazard import DEFAULT, Hazard
 from crawl_dev.hostile.hazards import HAZARDS
 from crawl_dev.hostile.web import MAKE
+from crawl_producer.guard import Guard
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope
 from crawl_producer.topology import RetrySpec, ScopeSpec
 
 #: An ordinary page, for what a process takes that has done its work once.
 _HARMLESS = "interim-few"
+_LOOPBACK = Guard([ip_network("127.0.0.0/8")])
 _ONCE = RetrySpec(max_attempts=1)
 _KIB = 1024
 
@@ -141,7 +144,7 @@ async def visit_all(origin: str, times: int, hazards: Sequence[Hazard]) -> None:
     async with AsyncExitStack() as stack:
         fetchers = {}
         for limits in {DEFAULT, *(hazard.limits for hazard in hazards)}:
-            fetcher = Fetcher(limits, user_agent="CrawlMQ-hostile/1", connections=1000)
+            fetcher = Fetcher(limits, user_agent="CrawlMQ-hostile/1", connections=1000, guard=_LOOPBACK)
             fetchers[limits] = await stack.enter_async_context(fetcher)
         visitor = Visitor(origin, fetchers)
         await visitor.visit(HAZARDS[_HARMLESS], 0, Cost(_HARMLESS))
