@@ -53,6 +53,15 @@ def test_a_crawl_needs_no_servers():
     assert sorted(site.asked) == ["/", "/a", "/b", "/c", "/gone", "/robots.txt"]
 
 
+def test_a_page_that_takes_too_much_to_parse_ends_alone():
+    deadly = "<a href=/behind>" + "<p>" * 2_000_000
+    with dictionary_site({**PAGES, "/a": deadly}) as site:
+        told = summary.told(tried(site))
+    assert told["complete"]
+    assert told["outcomes"] == {"ok": 2, "unparsable": 1, "redirect": 1, "http_404": 1}
+    assert "/behind" not in site.asked
+
+
 def test_items_go_to_outputs_as_in_any_crawl(tmp_path):
     with dictionary_site(PAGES) as site:
         tried(site, outputs=[str(tmp_path / "items.jsonl")])
