@@ -74,7 +74,7 @@ def endless(first: bytes, again: bytes) -> Talk:
 
     async def talk(writer: asyncio.StreamWriter) -> None:
         writer.write(first)
-        while True:
+        while not writer.is_closing():
             writer.write(again)
             await writer.drain()
 
@@ -86,7 +86,7 @@ def dripping(first: bytes, drop: bytes, every_s: float = 0.05) -> Talk:
 
     async def talk(writer: asyncio.StreamWriter) -> None:
         writer.write(first)
-        while True:
+        while not writer.is_closing():
             writer.write(drop)
             await writer.drain()
             await asyncio.sleep(every_s)

@@ -51,8 +51,8 @@ def _attributes(count: int) -> bytes:
 
 
 def _new_names(visit: int) -> bytes:
-    """Elements that nobody has heard of, others at each visit."""
-    body = _filled(_numbered(b"<t%x>", (visit % 1_000_000 + 1) << 20), last=_LINK)
+    """Attributes that nobody has heard of, others at each visit: a parser that remembers names never forgets them."""
+    body = _filled(_numbered(b"<p a%x>", (visit % 1_000_000 + 1) << 20), last=_LINK)
     return answer(body)
 
 
@@ -72,7 +72,7 @@ _TREES = (
     _crowd("many-elements", "ok", _page(lambda: _filled(_again(b"<p>x"), last=_LINK)), links=1),
     _crowd("many-metas", "ok", _page(lambda: _filled(_again(b"<meta name=x content=y>"), last=_LINK)), links=1),
     Hazard("many-entities", "ok", _page(lambda: _filled(_again(b"&lt;"), last=_LINK)), links=1),
-    _crowd("new-names", "ok", _new_names),
+    _crowd("new-names", "ok", _new_names, links=1),
 )
 _LONG = (
     Hazard("huge-title", "ok", _page(lambda: _filled(_again(b"x" * 999), b"<title>", b"</title>" + _LINK)), links=1),
