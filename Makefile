@@ -42,7 +42,7 @@ test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.
 	@dev/install-rabbitmq4 '$(RABBITMQ4)'
 	@CRAWL_DEV_RABBITMQ='$(RABBITMQ4)' $(BIN)/pytest -m servers
 
-chaos: venv servers ## Break things while a planned site is crawled: a table, an hour (CHAOS=--quick: 15 minutes)
+chaos: venv servers ## Break things while a planned site is crawled: a table, an hour and more (CHAOS=--quick: 20 minutes)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
 hostile: venv ## Visit each page of a hostile web a hundred times: a table of outcomes, times, CPU and memory (minutes)
@@ -75,7 +75,7 @@ $(PEERS)/.installed: bench/requirements-peers.txt | venv
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (15 minutes), likewise
+bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (20 minutes), likewise
 	@$(DEV) bench/scale.py $(if $(QUICK),--quick)
 
 bench-seed: venv servers ## Measure seeding: URLs per second and memory

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from measured import Run, copies, run
 
 from crawl_dev.servers import PrivateServers
-from crawl_dev.site import StaticSite, python_docs_root
+from crawl_dev.site import OWN_SITE, StaticSite, python_docs_root
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
@@ -63,10 +63,7 @@ class Contest:
             "crawls": {c: {"exchange": "bench", "key": c} | dict(settings or {}) for c in crawls},
         }
         (folder / "exchanges.yaml").write_text(json.dumps(topology))
-        self._environment = servers.environment() | {
-            "CRAWL_TOPOLOGY": str(folder / "exchanges.yaml"),
-            "CRAWL_DELAY_S": "0",
-        }
+        self._environment = servers.environment() | OWN_SITE | {"CRAWL_TOPOLOGY": str(folder / "exchanges.yaml")}
         self._command("crawl-topology", "apply")
 
     def loop(self, name: str, path: str) -> Run:

@@ -1,68 +1,49 @@
-"""Certificates of servers on 127.0.0.1, made once with openssl and an authority that only these tests know.
+"""Certificates of a test authority that open nothing anywhere: a server's for 127.0.0.1, and a client's.
 
-All of them have the same key, which opens nothing anywhere. They are valid from 2020 to 2120, except for the one that
-ran out in February 2020.
+Made once with openssl (req -x509 for the authority, x509 -req for the two), valid for a hundred years.
 """
 
-import ssl
+from types import SimpleNamespace
 
-KEY = """\
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgf/ij6moLUB8ImKQE
-yfczTKH26Cqk5ZWSWCeSm7Fv9MChRANCAATmsl64ro9B6ScrugZDTK5TrPDC9Q6N
-bT4roYK/lAJ1kspvM3Vm1vi595iC+PW9gmW117LtawVOhKdupFzb3O+j
+AUTHORITY = """
+MIIBmDCCAT2gAwIBAgIUKT099VQP5mwvSHN6rfTOWx3/YRAwCgYIKoZIzj0EAwIwGDEWMBQGA1UEAwwNY3Jhd2wtdGVzdC1jYTAgFw0yNjExMjEw
+OTAzMDZaGA8yMTI2MTEyMjA5MDMwNlowGDEWMBQGA1UEAwwNY3Jhd2wtdGVzdC1jYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABH4zOVt9HHZp
+K6OHEiN2GyfamSzDBJ2JDoVatgnME2oCV6WO6ToGApHBS8YB6YD7fuqTcT9TZOB/I4CvsyPR0VOjYzBhMB0GA1UdDgQWBBRFGjid34WqSPRuOhdK
+Yr3rQA96JTAfBgNVHSMEGDAWgBRFGjid34WqSPRuOhdKYr3rQA96JTAPBgNVHRMBAf8EBTADAQH/MA4GA1UdDwEB/wQEAwIBBjAKBggqhkjOPQQD
+AgNJADBGAiEA4o7HfvpIk8TSkSJg8KiExiuWVh5lR9Jj3ymRG8ksklwCIQDExBiMX3RMJiojzqZVxfnj/Fb5TrTy7cLi+lFRGPhBgw==
 """
-AUTHORITY = """\
-MIIBcTCCARegAwIBAgIBATAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
-ZXN0LWF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFow
-HzEdMBsGA1UEAwwUY3Jhd2wtdGVzdC1hdXRob3JpdHkwWTATBgcqhkjOPQIBBggq
-hkjOPQMBBwNCAAQDte2mktWLwHXy+0AWW5Mj5sOrYMtMFwGtiSSPd6DAtlvv18g6
-qjNaC5WCMliuKTZE3Dj2eirEqUaLLTs+6XPao0IwQDAPBgNVHRMBAf8EBTADAQH/
-MA4GA1UdDwEB/wQEAwICBDAdBgNVHQ4EFgQUeAymghyKHPeqHcaO/xTi907hRWYw
-CgYIKoZIzj0EAwIDSAAwRQIgPMAIqQ7E/aiOlo2Oab1g+bcPBlaiuPocbRUc7JSv
-+0ECIQCk1v0gqldMrIC+FYZGiK1YU+RL72XH9HDsrzLKuwgY2g==
+SERVER = """
+MIIBqzCCAVGgAwIBAgIUfqVr5GW4EnEzs1oBlMKbIo1ScIEwCgYIKoZIzj0EAwIwGDEWMBQGA1UEAwwNY3Jhd2wtdGVzdC1jYTAgFw0yNjExMjEw
+OTAzMDZaGA8yMTI2MTEyMjA5MDMwNlowHDEaMBgGA1UEAwwRY3Jhd2wtdGVzdC1zZXJ2ZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQs0tU3
+FJSQCb2XmqEjTwSXiCg27q+Xx4q26JTVivRJOvK/wdGl2S4GgSGLonCm4uRjf+5pEpqoZjXpvXhu+n88o3MwcTAPBgNVHREECDAGhwR/AAABMBMG
+A1UdJQQMMAoGCCsGAQUFBwMBMAkGA1UdEwQCMAAwHQYDVR0OBBYEFD6Slm+DcLGdevCgkqRxDLLCdFwRMB8GA1UdIwQYMBaAFEUaOJ3fhapI9G46
+F0pivetAD3olMAoGCCqGSM49BAMCA0gAMEUCIE8te4UeuqqdUJujqO+RAu8FtJnRMqjrSh+jz6xUMNVFAiEA275oSZcuqfulCHD6y5Dz31F4XGPe
+nlq7SbIxFT2Lt4E=
 """
-GOOD = """\
-MIIBcjCCARigAwIBAgIBAjAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
-ZXN0LWF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFow
-DzENMAsGA1UEAwwEZ29vZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABOayXriu
-j0HpJyu6BkNMrlOs8ML1Do1tPiuhgr+UAnWSym8zdWbW+Ln3mIL49b2CZbXXsu1r
-BU6Ep26kXNvc76OjUzBRMA8GA1UdEQQIMAaHBH8AAAEwHQYDVR0OBBYEFIKrnpfp
-7UeIkvLip62Gw4Xpg6KRMB8GA1UdIwQYMBaAFHgMpoIcihz3qh3Gjv8U4vdO4UVm
-MAoGCCqGSM49BAMCA0gAMEUCIQDOqIF/42A6Blt2mRlDDj1nuOmv9313J29UQjW3
-BrW78QIgPSVo1BMlfzm/M46O2NXvlt+2JeIwZVne4AtPmZqgPDs=
+SERVER_KEY = """
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgQEX76vnfZ2cRWhC6/D019ti/10AYwmxmOhhix7GTkwmhRANCAAQs0tU3FJSQCb2X
+mqEjTwSXiCg27q+Xx4q26JTVivRJOvK/wdGl2S4GgSGLonCm4uRjf+5pEpqoZjXpvXhu+n88
 """
-EXPIRED = """\
-MIIBczCCARmgAwIBAgIBAzAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
-ZXN0LWF1dGhvcml0eTAeFw0yMDAxMDEwMDAwMDBaFw0yMDAyMDEwMDAwMDBaMBIx
-EDAOBgNVBAMMB2V4cGlyZWQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATmsl64
-ro9B6ScrugZDTK5TrPDC9Q6NbT4roYK/lAJ1kspvM3Vm1vi595iC+PW9gmW117Lt
-awVOhKdupFzb3O+jo1MwUTAPBgNVHREECDAGhwR/AAABMB0GA1UdDgQWBBSCq56X
-6e1HiJLy4qethsOF6YOikTAfBgNVHSMEGDAWgBR4DKaCHIoc96odxo7/FOL3TuFF
-ZjAKBggqhkjOPQQDAgNIADBFAiBaeWZsz7Ok7V7u9byzghbq71xZi8oPoprXve1C
-A/0M7AIhAI2oUPMRwVQwkRScNho2Gr0u4rhGX6FZhYmovsSkhTGR
+CLIENT = """
+MIIBmzCCAUCgAwIBAgIUfqVr5GW4EnEzs1oBlMKbIo1ScIIwCgYIKoZIzj0EAwIwGDEWMBQGA1UEAwwNY3Jhd2wtdGVzdC1jYTAgFw0yNjExMjEw
+OTAzMDZaGA8yMTI2MTEyMjA5MDMwNlowHDEaMBgGA1UEAwwRY3Jhd2wtdGVzdC1jbGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAR/reLq
+hHFBqFsiheYbjHBTQD7b5+UVUoJ5JI2O6s0YOv/AzfChPT117wePb5S6Fb8Q7BcCadhXjHn0Wr5zgHFzo2IwYDATBgNVHSUEDDAKBggrBgEFBQcD
+AjAJBgNVHRMEAjAAMB0GA1UdDgQWBBQoq5Y3vIO++6BW0+bcjsWpmHqbsjAfBgNVHSMEGDAWgBRFGjid34WqSPRuOhdKYr3rQA96JTAKBggqhkjO
+PQQDAgNJADBGAiEA/MgnrEMEjEt4Qx+SbByiokB09K4oY9HPk1WGTpx/B3ACIQCqjxNPGx4EtlmxJ5KPTT9aGCv7AJxoI33QrzlKHwZuBQ==
 """
-#: For 10.9.8.7.
-OF_ANOTHER_HOST = """\
-MIIBczCCARmgAwIBAgIBBDAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
-ZXN0LWF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFow
-EDEOMAwGA1UEAwwFb3RoZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATmsl64
-ro9B6ScrugZDTK5TrPDC9Q6NbT4roYK/lAJ1kspvM3Vm1vi595iC+PW9gmW117Lt
-awVOhKdupFzb3O+jo1MwUTAPBgNVHREECDAGhwQKCQgHMB0GA1UdDgQWBBSCq56X
-6e1HiJLy4qethsOF6YOikTAfBgNVHSMEGDAWgBR4DKaCHIoc96odxo7/FOL3TuFF
-ZjAKBggqhkjOPQQDAgNIADBFAiEApROafeP7qvfPFMZm8Do2ybaQWszi2jsnGlxf
-tvdExY0CIEw3FbJAslBCHY6APMrVrbWp6oU4SSYe6yrfO8QWv/kk
+CLIENT_KEY = """
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkHpWd3UwxN+mhjUK4pWKtIIAy0+IFkLcNncyrzJEvCehRANCAAR/reLqhHFBqFsi
+heYbjHBTQD7b5+UVUoJ5JI2O6s0YOv/AzfChPT117wePb5S6Fb8Q7BcCadhXjHn0Wr5zgHFz
 """
 
 
-def pem(text, kind="CERTIFICATE"):
-    """As programs read it from files."""
-    return f"-----BEGIN {kind}-----\n{text}-----END {kind}-----\n"
-
-
-def server_context(certificate, folder):
-    """For a server that shows this certificate."""
-    path = folder / "server.pem"
-    path.write_text(pem(KEY, "PRIVATE KEY") + pem(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
+def certificate_files(folder):
+    """The paths of PEM files in ``folder``: ``authority``, ``server``, ``server_key``, ``client``, ``client_key``."""
+    paths = {}
+    for name, text in (("authority", AUTHORITY), ("server", SERVER), ("server_key", SERVER_KEY),
+                       ("client", CLIENT), ("client_key", CLIENT_KEY)):  # fmt: skip
+        kind = "PRIVATE KEY" if name.endswith("key") else "CERTIFICATE"
+        path = folder / f"{name}.pem"
+        path.write_text(f"-----BEGIN {kind}-----{text}-----END {kind}-----\n")
+        paths[name] = str(path)
+    return SimpleNamespace(**paths)

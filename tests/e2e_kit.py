@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from crawl_dev.site import OWN_SITE
+
 BIN = Path(sys.executable).parent
 #: Above any step on two busy cores; reached only when something hangs.
 PATIENCE_S = 90.0
@@ -30,7 +32,7 @@ class Commands:
     """The crawl-* commands, led to some servers, with files in one folder; their web is ours and needs no delay."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.environment = {**os.environ, "CRAWL_DELAY_S": "0", **environment}
+        self.environment = {**os.environ, **OWN_SITE, **environment}
         self.folder = folder
         self.running: list[subprocess.Popen[str]] = []
 
@@ -44,11 +46,11 @@ class Commands:
         assert done.returncode == code, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stderr if code else done.stdout
 
-    def shell(self, line: str) -> str:
+    def shell(self, line: str, **environment: str) -> str:
         """What a line of shell prints, with our commands in the PATH."""
         path = f"{BIN}{os.pathsep}{self.environment['PATH']}"
         done = subprocess.run(
-            line, shell=True, env=self.environment | {"PATH": path}, cwd=self.folder,
+            line, shell=True, env=self.environment | {"PATH": path} | environment, cwd=self.folder,
             capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"

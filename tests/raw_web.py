@@ -3,6 +3,12 @@
 import asyncio
 import inspect
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_network
+
+from crawl_producer.guard import Guard
+
+#: Lets a fetcher go to the webs of the tests.
+LOOPBACK = Guard([ip_network("127.0.0.0/8")])
 
 
 class RawWeb:

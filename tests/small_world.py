@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 from crawl_consumer.crawl import Crawl
 from crawl_consumer.intake import Intake
+from crawl_consumer.parsing import Parsing
 from crawl_consumer.politeness import OpenGate, PoliteGate
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
 from crawl_consumer.robots import NoRobots, RobotsGate
@@ -100,6 +101,7 @@ class World:
         self.robots = MemoryRobotsStore()
         self.web = SmallWeb(pages)
         self.sink = Kept()
+        self.parsing = Parsing()
         self.slots = MemorySlots() if "politeness" in crawl else None
 
     async def __aenter__(self):
@@ -136,10 +138,11 @@ class World:
     ):
         spec = self.topology.crawls["c"]
         broker = self.client()
-        async with broker, self.ledger(consumer) as ledger, self.gate(consumer) as robots:
+        async with broker, self.parsing, self.ledger(consumer) as ledger, self.gate(consumer) as robots:
             admission = Admission([ledger], broker, Router(spec, key=key), max_pages=spec.scope.max_pages or 0)
             gate = self.politeness(spec, concurrency)
-            tools = Tools(broker, self.web, spider or Spider(), {"q": sink or self.sink}, robots, gate)
+            sinks = {"q": sink or self.sink}
+            tools = Tools(broker, self.web, spider or Spider(), sinks, robots, gate, parsing=self.parsing)
             crawl = Crawl("c", spec, ledger=ledger, admission=admission, tools=tools)
             settings = ConsumerSettings(("q",), concurrency=concurrency, until_done=until_done, shutdown_s=shutdown_s)
             stories = 4 * concurrency if self.slots else concurrency

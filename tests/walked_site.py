@@ -45,6 +45,8 @@ class WalkedSite:
 
     def answer(self, path):
         """Status, headers and body."""
+        if path == "/robots.txt":
+            return 404, {}, b""
         _, copy, page = path.split("/")
         self.fetched[copy][page] += 1
         if page == BROKEN or (page == FLAKY and self.fetched[copy][page] == 1):

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from crawl_dev.site import OWN_SITE
+
 #: Above anything that works on two busy cores; reached only when something hangs.
 PATIENCE_S = 90
 
@@ -14,7 +16,7 @@ def start(module, *words, folder, **environment):
     code = f"from crawl_consumer.cli.{module} import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
-        env={**kept, "CRAWL_DELAY_S": "0", **environment}, cwd=folder,
+        env={**kept, **OWN_SITE, **environment}, cwd=folder,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

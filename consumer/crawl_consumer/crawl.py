@@ -20,7 +20,7 @@ from crawl_consumer.suspects import MOST_TRIALS, Trials
 from crawl_consumer.tally import HostsInWindow
 from crawl_consumer.tools import Tools
 from crawl_consumer.visit import Visits
-from crawl_dedup import CrawlError, Fingerprint, Ledger, LedgerForgot, host
+from crawl_dedup import CrawlError, Fingerprint, Ledger, LedgerForgot, host, shown
 from crawl_dedup import Verdict as Begin
 from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission, Work
@@ -75,9 +75,10 @@ class Crawl:
         """
         reached("delivered")
         try:
-            message = UrlMessage.read(delivery.body, crawl=self.name)
+            message = UrlMessage.read(delivery.body, crawl=self.name, doubt=delivery.doubt)
         except MessageInvalid as error:
-            await self._settler.bury(delivery, f"undecodable: {error}")
+            kind = "unsealed" if delivery.doubt else "undecodable"
+            await self._settler.bury(delivery, f"{kind}: {error}")
             return
         if (early_ms := message.early_ms()) > self._tools.gate.hold_ms(message):
             again = self._settler.defer if message.deferrals else self._settler.park
@@ -89,7 +90,7 @@ class Crawl:
                 try:
                     await self._story(delivery, message, url)
                 except LedgerForgot as error:
-                    log.warning("%s; beginning %s again", error, message.url)
+                    log.warning("%s; beginning %s again", error, shown(message.url))
                     await self._story(delivery, message, url)
 
     async def _story(self, delivery: Delivery, message: UrlMessage, url: Fingerprint) -> None:
@@ -106,10 +107,10 @@ class Crawl:
             case _ if message.expired():
                 await self._settler.settle(delivery, message, Work(url, ""), Finish("expired"))
             case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
-                log.error("%s is given up: %d consumers died over it", message.url, begun.trials + 1)
+                log.error("%s is given up: %d consumers died over it", shown(message.url), begun.trials + 1)
                 await self._settle(delivery, message, Work(url, ""), quarantined(begun.trials))
             case _ if lacking := lack(self._tools.spider_of(work_queue(delivery.queue)), message.to):
-                log.error("%s: %s", message.url, lacking)
+                log.error("%s: %s", shown(message.url), lacking)
                 await self._settle(delivery, message, Work(url, ""), no_method(lacking))
             case _:
                 await self._fetch_if_allowed(delivery, message, url, begun.trials)
@@ -183,4 +184,5 @@ class Crawl:
 
 
 def _failure(message: UrlMessage, reason: str, status: int | None, outcome: str = "") -> Failure:
-    return Failure(message.url, reason, status, message.attempt + 1, message.to, message.meta or {}, outcome)
+    meta, attempts = message.meta or {}, message.attempt + 1
+    return Failure(message.url, reason, status, attempts, message.to, meta, outcome, message.parent)

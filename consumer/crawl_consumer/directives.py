@@ -14,10 +14,13 @@ from crawl_consumer.spider import Parsed
 from crawl_producer.topology import RobotsSpec
 
 #: ``<crawler>: <directives>``, meant for one crawler until the field ends or another one is named …
-_PREFIXED = re.compile(r"\s*([\w*-]+)\s*:(.*)", re.DOTALL)
+_PREFIXED = re.compile(r"\s*+([\w*-]++)\s*+:(.*+)", re.DOTALL)
 #: … but these are directives with a value.
 _WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _ALL_CRAWLERS = frozenset({"robots", "*"})
+#: Characters of a field or an element that are read, as many as servers let a header field have; an element of 8 MiB
+#: held everything else up for a second.
+MAX_FIELD_CHARS = 8190
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,8 @@ def read(tags: str, metas: Iterable[tuple[str, str]], token: str) -> Directives:
     """
     ours = _ALL_CRAWLERS | {token.lower()}
     said = {word for field in tags.lower().split("\n") for word in _words(field, ours)}
-    said.update(
-        word for name, content in metas if name.strip().lower() in ours for word in _words(content.lower(), ours)
-    )
+    elements = [content[:MAX_FIELD_CHARS].lower() for name, content in metas if name.strip().lower() in ours]
+    said.update(word for content in elements for word in _words(content, ours))
     return Directives(
         noindex=not said.isdisjoint({"noindex", "none"}), nofollow=not said.isdisjoint({"nofollow", "none"})
     )
@@ -65,7 +67,7 @@ def obey(page: Page, parsed: Parsed, spec: RobotsSpec, token: str) -> Parsed:
 
 def _words(field: str, ours: frozenset[str]) -> Iterator[str]:
     for_us = True
-    for part in field.split(","):
+    for part in field[:MAX_FIELD_CHARS].split(","):
         prefixed = _PREFIXED.fullmatch(part)
         if prefixed and prefixed[1] not in _WITH_VALUE:
             for_us = prefixed[1] in ours

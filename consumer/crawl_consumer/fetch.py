@@ -24,8 +24,11 @@ from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.host_tls import HostTls
 from crawl_consumer.resolver import HostsResolver
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
+from crawl_dedup import shown
 from crawl_producer.answer import Answer
 from crawl_producer.arrival import Pace
+from crawl_producer.guard import Guard
+from crawl_producer.guarded import blocked, connector
 from crawl_producer.topology import LimitsSpec
 from crawl_producer.user_agent import user_agent
 
@@ -71,6 +74,7 @@ class Fetcher:
         limits: what one GET may cost.
         user_agent: see :func:`crawl_producer.user_agent.user_agent`.
         connections: open at once. Fetches beyond that wait, and their waiting counts against ``total_s``.
+        guard: whom it may connect to; None: public addresses.
         hosts: addresses of names that DNS is not asked for (``crawl-consumer --hosts``).
         host_headers: header fields for some hosts; None: every host gets the same.
         host_tls: hosts whose certificates are not verified; None: there are none.
@@ -83,6 +87,7 @@ class Fetcher:
         *,
         user_agent: str,
         connections: int,
+        guard: Guard | None = None,
         hosts: Mapping[str, str] | None = None,
         host_headers: HostHeaders | None = None,
         host_tls: HostTls | None = None,
@@ -90,6 +95,7 @@ class Fetcher:
     ) -> None:
         self._limits = limits
         self._connections = connections
+        self._guard = guard or Guard()
         self._headers = {"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         self._resolver = HostsResolver(hosts or {})
         self._addresses = Addresses(self._resolver, keep_s=DNS_CACHE_S, keep_hosts=DNS_CACHE_HOSTS)
@@ -101,9 +107,10 @@ class Fetcher:
     async def __aenter__(self) -> Self:
         limits = self._limits
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=connector(
+                self._guard,
+                self._resolver,
                 limit=self._connections,
-                resolver=self._resolver,
                 ttl_dns_cache=DNS_CACHE_S,
                 dns_cache_max_size=DNS_CACHE_HOSTS,
             ),
@@ -209,6 +216,8 @@ def _target(url: str) -> URL:
 
 
 def _kind(error: Exception) -> FailureKind:
+    if blocked(error) is not None:
+        return FailureKind.BLOCKED
     match error:
         case TimeoutError():
             return FailureKind.TIMEOUT
@@ -233,7 +242,7 @@ def _detail(error: Exception) -> str:
         case _:
             text = str(error)
     line = " ".join(text.split()) or type(error).__name__
-    return "".join(filter(str.isprintable, line))[:_MAX_DETAIL_CHARS]
+    return shown(line, _MAX_DETAIL_CHARS)
 
 
 def _ms_since(started: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from crawl_consumer.spiders.items import Invalid
-from crawl_dedup import host
+from crawl_dedup import host, shown
 from crawl_producer.errand import MAX_META_BYTES, Errand
 from crawl_producer.known import Known
 from crawl_producer.message import MAX_URL_CHARS, UrlMessage
@@ -70,7 +70,7 @@ def links(
     if (room := _room(in_scope, each_bytes, scope)) < len(in_scope):
         left_out = len(in_scope) - room
         counts["filtered:max_links_per_page"] = left_out
-        log.warning("%s has %d links in scope: the last %d are left out", parent.url, len(in_scope), left_out)
+        log.warning("%s has %d links in scope: the last %d are left out", shown(parent.url), len(in_scope), left_out)
         in_scope = in_scope[:room]
     kept = known.strangers(in_scope)
     duplicates = len(in_scope) - len(kept)

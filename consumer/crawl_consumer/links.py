@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes
 
 from lxml import etree
 
-from crawl_dedup.canonical import join
+from crawl_dedup.canonical import MAX_INPUT_CHARS, join
 from crawl_dedup.errors import UrlInvalid
 
 #: What the URL standard takes off both ends of a reference (https://url.spec.whatwg.org/#url-parsing).
@@ -19,12 +19,18 @@ _C0_OR_SPACE = "".join(map(chr, range(0x21)))
 #: can fail late and make the whole quadratic.
 _LINK_TAG = re.compile(
     r"""<!--.*?(?:-->|\Z) | <(script|style)\b.*?(?:</\1|\Z)
-    | <(?:a|area)(?=[\s/])(?P<attributes>(?:[^>"']|"[^"]*"|'[^']*')*)""",
+    | <(?:a|area)(?=[\s/])(?P<attributes>(?:[^>"']++|"[^"]*+"|'[^']*+')*+)""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _HREF = re.compile(
-    r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+))""", re.IGNORECASE
+    r"""(?:^|[\s/"'])href\s*+=\s*+(?:"(?P<double>[^"]*+)"|'(?P<single>[^']*+)'|(?P<bare>[^\s"'>]++))""", re.IGNORECASE
 )
+
+#: Distinct references of a page that are read: ten times as many as a page may bring by default. A million, which
+#: fit into 8 MiB, would take 600 MiB and five seconds in which nothing else could be done.
+MAX_REFERENCES = 100_000
+#: ``meta`` elements of a page that are read; nobody writes a tenth of them.
+MAX_METAS = 1000
 
 #: Folders of pages whose references a process remembers the URLs of …
 REMEMBERED_FOLDERS = 32
@@ -49,22 +55,25 @@ class Written(NamedTuple):
         references: the distinct references of ``a`` and ``area`` elements in document order, without fragments, none
             empty. True: the page vouches for one of its links there, by giving it no rel of ``nofollow``, ``ugc`` or
             ``sponsored`` (https://html.spec.whatwg.org/multipage/links.html#link-type-nofollow).
-        metas: name and content of every ``meta`` element that has both.
+        metas: name and content of every ``meta`` element that has both, the first :data:`MAX_METAS` of them.
+        left_out: links behind the first :data:`MAX_REFERENCES` distinct references, which are not among them.
     """
 
     references: dict[str, bool]
     metas: list[tuple[str, str]]
+    left_out: int = 0
 
 
 def written(tree: etree._Element) -> Written:
     """Read them in one walk through the tree: another one for the ``meta`` elements took 6 % of a page's time."""
     references: dict[str, bool] = {}
     metas: list[tuple[str, str]] = []
+    left_out = 0
     for element in tree.iter("a", "area", "meta"):
         href = element.get("href")
         if href is None:  # nearly all are links: to ask every one for its tag took a tenth of the walk
             name, content = element.get("name"), element.get("content")
-            if name and content and element.tag == "meta":
+            if name and content and element.tag == "meta" and len(metas) < MAX_METAS:
                 metas.append((name, content))
             continue
         reference = href.partition("#")[0]
@@ -73,17 +82,27 @@ def written(tree: etree._Element) -> Written:
         rel = element.get("rel")
         endorsed = rel is None or _UNENDORSED.isdisjoint(rel.lower().split())
         reference = reference.strip(_C0_OR_SPACE)
+        if len(references) >= MAX_REFERENCES and reference not in references:
+            left_out += 1
+            continue
         references[reference] = endorsed or references.get(reference, False)
     references.pop("", None)
-    return Written(references, metas)
+    return Written(references, metas, left_out)
 
 
 def hrefs_of_text(markup: str) -> list[str]:
-    """The references alone, by a look at the tags: for markup nested deeper than any parser's tree may be."""
+    """The references alone, by a look at the tags: for markup nested deeper than any parser's tree may be.
+
+    At most :data:`MAX_REFERENCES` of them.
+    """
     attributes = (tag["attributes"] for tag in _LINK_TAG.finditer(markup) if tag["attributes"])
     written = (_HREF.search(text) for text in attributes)
     hrefs = (html.unescape(href["double"] or href["single"] or href["bare"] or "") for href in written if href)
-    found = dict.fromkeys([href.partition("#")[0].strip(_C0_OR_SPACE) for href in hrefs])
+    found: dict[str, None] = {}
+    for href in hrefs:
+        found[href.partition("#")[0].strip(_C0_OR_SPACE)] = None
+        if len(found) == MAX_REFERENCES:
+            break
     found.pop("", None)
     return list(found)
 
@@ -197,6 +216,8 @@ def with_encoded_query(href: str, encoding: str) -> str:
 
     https://url.spec.whatwg.org/#query-state; what the encoding lacks becomes a numeric character reference.
     """
+    if len(href) > MAX_INPUT_CHARS:
+        return href  # joining refuses it
     before, mark, query = href.partition("?")
     return before + mark + "".join(c if c.isascii() else _quoted(c, encoding) for c in query)
 

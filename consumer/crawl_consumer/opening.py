@@ -10,6 +10,7 @@ from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
 from crawl_consumer.host_headers import HostHeaders
 from crawl_consumer.host_tls import host_tls
 from crawl_consumer.intake import Intake
+from crawl_consumer.parsing import Parsing
 from crawl_consumer.politeness import STORIES_PER_PLACE, Gate, OpenGate, PoliteGate
 from crawl_consumer.response_cache import Cached, CachedGate, ResponseCache
 from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
@@ -28,7 +29,9 @@ from crawl_producer import names, opening
 from crawl_producer.admission import Admission
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
+from crawl_producer.guard import Guard
 from crawl_producer.own_routes import Reach
+from crawl_producer.own_servers import own_servers
 from crawl_producer.routing import Router
 from crawl_producer.topology import PolitenessSpec, Topology
 
@@ -92,6 +95,8 @@ async def opened_on(
         sinks = await open_sinks(settings, topology, around, stack)
         cache = ResponseCache(settings.cache) if settings.cache else None
         places, company = asyncio.Semaphore(settings.concurrency), Company()
+        own = await own_servers(topology)
+        parsing = await stack.enter_async_context(Parsing())
         crawls: dict[LedgerName, Crawl] = {}
         for name in ledger_names(settings, topology):
             spec = topology.crawls[name.crawl]
@@ -101,6 +106,7 @@ async def opened_on(
                     FetchLimits.of(spec.limits),
                     user_agent=user_agent(spec.user_agent),
                     connections=settings.concurrency,
+                    guard=Guard(spec.allow_networks, own),
                     hosts=settings.hosts,
                     host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
                     host_tls=host_tls(name.crawl, spec.hosts),
@@ -120,7 +126,9 @@ async def opened_on(
                 pages = cached = Cached(fetcher, cache)
                 gate = CachedGate(gate, cached)
             routes = Reach(topology, name.crawl, name.group)
-            tools = Tools(broker, pages, Spider(), sinks, robots, gate, company, own_routes=routes, spiders=spiders)
+            tools = Tools(
+                broker, pages, Spider(), sinks, robots, gate, company, parsing, own_routes=routes, spiders=spiders
+            )
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)
         intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))

@@ -11,6 +11,8 @@ robots.txt cannot be had now    none: the URL is still to do               parke
 2xx, not HTML                   ``ok``                                     done, the spider's to read; the
                                                                            default one finds no links
 2xx, HTML beyond parsing        ``ok``                                     done, its tree is empty
+2xx, HTML that would take too   ``unparsable``                             done, its spider does not
+long or too much to parse                                                  see it
 301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
 other 3xx                       ``http_<status>``                          done
 408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter;
@@ -19,6 +21,8 @@ other 4xx (404, 410, 403 …)     ``http_<status>``                          don
 timeout, DNS, connection, TLS,  ``failed_<kind>`` at last                  retried, then dead letter
 protocol, broken compression
 body above the limit            ``too_large``                              done
+its address or port is refused  ``blocked``                                done, nothing was asked; so is a
+                                                                           page whose robots.txt is there
 the spider raised               ``failed_spider``                          dead letter at once
 the spider lacks the method     ``failed_no_method``                       dead letter, not fetched
 that the link named
@@ -59,10 +63,12 @@ from dataclasses import dataclass
 
 from crawl_consumer.response import FailureKind, FetchFailure, Response
 from crawl_consumer.retry_after import retry_after_ms
-from crawl_consumer.robots import Denied, Unreachable
+from crawl_consumer.robots import Blocked, Denied, Unreachable
 from crawl_producer.topology import RetrySpec
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Failures that another try would only repeat, and that are no dead letters.
+_FINAL = frozenset({FailureKind.TOO_LARGE, FailureKind.BLOCKED})
 #: 4xx that mean "not now" (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4); every 5xx means that too.
 _NOT_NOW = frozenset({408, 425, 429})
 #: Statuses that speak of the host and not of the page (RFC 6585 4, RFC 9110 15.6.4).
@@ -102,11 +108,15 @@ class Park:
 Verdict = Finish | Retry | Dead | Park
 
 
-def forbidden(robots: Denied | Unreachable) -> Finish | Park:
+def forbidden(robots: Denied | Blocked | Unreachable) -> Finish | Park:
     """What robots.txt means for a URL that may not be fetched, or not yet."""
-    if isinstance(robots, Denied):
-        return Finish("robots_denied")
-    return Park(robots.retry_after_s)
+    match robots:
+        case Denied():
+            return Finish("robots_denied")
+        case Blocked():
+            return Finish("blocked")
+        case Unreachable(retry_after_s):
+            return Park(retry_after_s)
 
 
 def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, jitter: float) -> Verdict:
@@ -119,8 +129,8 @@ def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, ji
         jitter: 0 … 1, spreads retries over 0.5 … 1.5 times their delay, so that they do not return together.
     """
     if isinstance(result, FetchFailure):
-        if result.kind is FailureKind.TOO_LARGE:
-            return Finish("too_large")
+        if result.kind in _FINAL:
+            return Finish(result.kind.value)
         return _again_or_dead(str(result.kind.value), result.detail, attempt, retry, jitter)
     status = result.status
     if 200 <= status < 300:
@@ -130,6 +140,11 @@ def judge(result: Response | FetchFailure, *, attempt: int, retry: RetrySpec, ji
     if status in _NOT_NOW or status >= 500:
         return _not_before(_again_or_dead(f"http_{status}", "", attempt, retry, jitter), _asked_ms(result) / 1000)
     return Finish(f"http_{status}")
+
+
+def unparsable(verdict: Verdict) -> Verdict:
+    """What becomes of a verdict when parsing the page would do harm: it would do so again, so nobody tries."""
+    return Finish("unparsable") if verdict == Finish("ok") else verdict
 
 
 def pushback_ms(result: Response | FetchFailure) -> int | None:

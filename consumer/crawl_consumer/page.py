@@ -13,11 +13,11 @@ from typing import Any
 from lxml import etree
 from parsel import Selector, SelectorList
 
-from crawl_consumer import links, markup
+from crawl_consumer import links, markup, parser
 from crawl_consumer.charset import detect
 from crawl_consumer.follow import Follow, FollowAll
 from crawl_consumer.links import Patterns
-from crawl_consumer.markup import MAX_DEPTH
+from crawl_consumer.parser import MAX_DEPTH
 from crawl_consumer.response import Response
 from crawl_consumer.spiders.items import Draft
 from crawl_dedup.errors import UrlInvalid
@@ -25,6 +25,9 @@ from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
 
 __all__ = ["MAX_DEPTH", "Follow", "Page"]
+
+#: Characters of a title that are kept; nobody shows a tenth of them.
+MAX_TITLE_CHARS = 4096
 
 
 class Page:
@@ -97,17 +100,17 @@ class Page:
 
     @cached_property
     def title(self) -> str | None:
-        """The title, white space collapsed."""
+        """The title, white space collapsed; of a longer one its first 4,096 characters."""
         element = self.tree.find("head/title")
         if element is None:
             element = next(self.tree.iter("title"), None)
-        return None if element is None else " ".join((element.text or "").split())
+        return None if element is None else markup.collapsed(element.text or "")[:MAX_TITLE_CHARS]
 
     @cached_property
     def text(self) -> str:
         """What there is to read, without title, scripts and styles; white space collapsed. Plain text as it is."""
         if not self.is_html:
-            return self._markup().decode("utf-8", "replace")
+            return self.in_utf8().decode("utf-8", "replace")
         return markup.text(self.tree)
 
     @cached_property
@@ -153,6 +156,24 @@ class Page:
             ValueError: it is none.
         """
         return json.loads(self.body)
+
+    def in_utf8(self) -> bytes:
+        """Its body in UTF-8, which is what is parsed."""
+        return markup.in_utf8(self.body, self.encoding)
+
+    def parse_apart(self) -> None:
+        """Parse it now, in a thread that parses on while the trees that it has made are used in others."""
+        if "_parsed" not in self.__dict__:
+            self.__dict__["_parsed"] = self._parse(apart=True)
+
+    def read_apart(self) -> None:
+        """As :meth:`parse_apart`, and find its links."""
+        self.parse_apart()
+        self._links  # noqa: B018 - what is asked for once is kept
+
+    def give_up(self, why: str) -> None:
+        """Take it for a page without markup from now on, and ``why`` for the parser's error."""
+        self.__dict__.update(_parsed=(etree.Element("html"), why), _links={})
 
     def links(
         self, *, css: str | None = None, xpath: str | None = None, allow: Patterns = (), deny: Patterns = ()
@@ -275,8 +296,10 @@ class Page:
         references = self._written.references
         if self.parse_error:
             references = references | dict.fromkeys(
-                links.hrefs_of_text(self._markup().decode("utf-8", "replace")), True
+                links.hrefs_of_text(self.in_utf8().decode("utf-8", "replace")), True
             )
+        if self._written.left_out:
+            self._not_resolved["too_many_links"] += self._written.left_out
         known = links.remembered(self._folder) if self.encoding.startswith("utf") else {}
         for href, endorsed in references.items():
             if (url := known.get(href)) is None:
@@ -300,13 +323,13 @@ class Page:
 
     @cached_property
     def _parsed(self) -> tuple[etree._Element, str | None]:
+        return self._parse()
+
+    def _parse(self, *, apart: bool = False) -> tuple[etree._Element, str | None]:
         root, error = None, None
         if self.is_html:
-            root, error = markup.parse(self._markup())
+            root, error = parser.parse(self.in_utf8(), apart=apart)
         return etree.Element("html") if root is None else root, error
-
-    def _markup(self) -> bytes:
-        return markup.in_utf8(self.body, self.encoding)
 
 
 def _errand(

@@ -18,6 +18,7 @@ class FailureKind(Enum):
     PROTOCOL = "protocol"  #: no proper HTTP, or a body that ended early
     TOO_LARGE = "too_large"  #: a body above the limit, or compressed beyond belief
     DECODE = "decode"  #: a content coding damaged, cut short or unknown
+    BLOCKED = "blocked"  #: the crawl's own rules refuse the address or port: nothing was asked
 
 
 @dataclass(frozen=True, slots=True)

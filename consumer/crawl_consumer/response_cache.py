@@ -4,6 +4,7 @@ One file a URL: a line of JSON about the response, then its body. A file appears
 processes may share a folder and any of them may be killed. Nothing gets old: who wants new pages empties the folder.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -72,10 +73,12 @@ class ResponseCache:
         about |= {"v": VERSION, "headers": dict(response.headers), "body_bytes": len(response.body)}
         path = self._path(response.url, first_bytes)
         try:
-            path.parent.mkdir(exist_ok=True)
+            _make(path.parent)
             _write(path, json.dumps(about).encode() + b"\n" + response.body)
         except OSError as error:
-            raise OutputFailed(f"cache {self._folder}: {error.strerror}", remedy="make room") from error
+            raise OutputFailed(
+                f"cache {self._folder}: {error.strerror}", remedy="make room, or name another folder"
+            ) from error
 
     def _path(self, url: str, first_bytes: int | None) -> Path:
         asked = url if first_bytes is None else f"{first_bytes} {url}"
@@ -153,6 +156,12 @@ class CachedGate:
                 yield turn
         finally:
             self._cached.drop(message.url)
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink():  # somebody else's, and it leads who knows where
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _write(path: Path, content: bytes) -> None:

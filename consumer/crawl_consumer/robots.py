@@ -32,6 +32,8 @@ PARK_S = 2.0
 LOOK_S = 0.1
 #: Above all that asking may take. A consumer that dies while it asks holds its origin up for this long.
 LEASE_S = robots_fetch.TOTAL_S + 15.0
+#: How long an origin counts as blocked before its robots.txt is tried again: as long as an address is remembered.
+BLOCKED_S = 300.0
 #: Characters of rules that one process remembers; in memory they take up to forty times as much.
 REMEMBERED_CHARS = 2_000_000
 #: What an origin without any rule counts for, so that their number is bounded too.
@@ -51,13 +53,20 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """It must not be fetched: its robots.txt is where this crawl may not go, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unreachable:
     """Nobody knows yet, so it must not be fetched before ``retry_after_s``, and then the gate is asked again."""
 
     retry_after_s: float
 
 
-RobotsVerdict = Allowed | Denied | Unreachable
+RobotsVerdict = Allowed | Denied | Blocked | Unreachable
 
 _DENIED = Denied()
 
@@ -86,8 +95,11 @@ class _Known:
     rules: RobotsRules | None
     allowed: Allowed
     until_s: float
+    blocked: Blocked | None = None
 
     def verdict(self, url: str, now_s: float) -> RobotsVerdict:
+        if self.blocked is not None:
+            return self.blocked
         if self.rules is None:
             return Unreachable(max(self.until_s - now_s, 0.0))
         return self.allowed if self.rules.allowed(url) else _DENIED
@@ -170,13 +182,15 @@ class RobotsGate:
                 return None
             await asyncio.sleep(LOOK_S)
 
-    async def _asked(self, origin: str) -> CachedRobots:
+    async def _asked(self, origin: str) -> CachedRobots | Blocked:
         """Ask under our lease, unless somebody has done so just before we had it."""
         try:
             before = await self._cache.read(origin)
             if before is not None and before.fresh_s:
                 return before
             answer = await robots_fetch.ask(self._fetcher, origin)
+            if answer.blocked:  # for this crawl; another one that shares the memory may go there
+                return Blocked(answer.reason)
             record, fresh_s = RobotsRecord(answer.body, answer.reason), answer.fresh_s
             if answer.body is None:
                 record, fresh_s = self._failed(origin, answer.reason, before.record if before else None)
@@ -198,11 +212,14 @@ class RobotsGate:
         log.info("%s/robots.txt: %s; nothing is fetched there for %.0f s", origin, reason, retry_s)
         return record, retry_s
 
-    def _remember(self, origin: str, cached: CachedRobots) -> _Known:
-        body = cached.record.body
-        rules = None if body is None else parse(body, self._token) if body else ALLOW_ALL
-        delay_s = rules.crawl_delay_s if rules else 0.0
-        known = _Known(rules, Allowed(delay_s), asyncio.get_running_loop().time() + cached.fresh_s)
+    def _remember(self, origin: str, said: CachedRobots | Blocked) -> _Known:
+        now_s = asyncio.get_running_loop().time()
+        if isinstance(said, Blocked):
+            known = _Known(None, Allowed(), now_s + BLOCKED_S, said)
+        else:
+            body = said.record.body
+            rules = None if body is None else parse(body, self._token) if body else ALLOW_ALL
+            known = _Known(rules, Allowed(rules.crawl_delay_s if rules else 0.0), now_s + said.fresh_s)
         self._forget(origin)
         self._known[origin] = known
         self._known_chars += _chars(known)

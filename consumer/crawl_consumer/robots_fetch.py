@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from crawl_consumer.response import FetchFailure, Response
+from crawl_consumer.response import FailureKind, FetchFailure, Response
 from crawl_consumer.robots_file import PARSE_LIMIT_BYTES, Meaning, fresh_s, meaning, within_limit
 from crawl_dedup.canonical import join
 from crawl_dedup.errors import UrlInvalid
@@ -35,11 +35,13 @@ class Answer:
         body: the file, empty where there is none; None: it could not be had.
         reason: how that came, in one line.
         fresh_s: for how long it may be believed; without meaning where there is no body.
+        blocked: it, or what it redirects to, is where this crawl may not go.
     """
 
     body: bytes | None
     reason: str
     fresh_s: float = MAX_FRESH_S
+    blocked: bool = False
 
 
 async def ask(fetcher: Asks, origin: str) -> Answer:
@@ -50,7 +52,8 @@ async def ask(fetcher: Asks, origin: str) -> Answer:
             for _ in range(MAX_REDIRECTS + 1):
                 result = await fetcher.fetch(url, first_bytes=PARSE_LIMIT_BYTES + 1)
                 if isinstance(result, FetchFailure):
-                    return Answer(None, f"{result.kind.value}: {result.detail}")
+                    refused = result.kind is FailureKind.BLOCKED
+                    return Answer(None, f"{result.kind.value}: {result.detail}", blocked=refused)
                 if not result.location:
                     return _understood(result)
                 url = join(url, result.location)

@@ -11,7 +11,7 @@ from crawl_consumer import successors
 from crawl_consumer.outcome import Dead, Park, Retry, Verdict
 from crawl_consumer.spiders.items import Invalid
 from crawl_consumer.tally import Tally
-from crawl_dedup import Fingerprint, Ledger, Outbox
+from crawl_dedup import Fingerprint, Ledger, Outbox, shown
 from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission, Work, refused_pause_s
 from crawl_producer.broker import Broker, Delivery, Outgoing
@@ -140,7 +140,7 @@ class Settler:
         """The links stay in the outbox; when the URL comes back they are published, and it is not fetched again."""
         wait_ms = FULL_QUEUE_PARK_MS
         if not isinstance(error, PublishRefused):
-            log.error("links of %s are not published: %s", message.url, error)
+            log.error("links of %s are not published: %s", shown(message.url), error)
             wait_ms = UNPUBLISHED_PARK_MS
         await self.park(delivery, message, wait_ms, release=url)
 

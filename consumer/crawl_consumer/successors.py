@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterable, Mapping
 
 from crawl_consumer.spiders.items import Invalid
-from crawl_dedup import Fingerprint
+from crawl_dedup import Fingerprint, shown
 from crawl_producer import names
 from crawl_producer.broker import Delivery, HeaderValue, Outgoing
 from crawl_producer.message import UrlMessage
 
-#: A dead letter's reason is cut to this many characters: it is for reading, and headers travel in one frame.
-MAX_REASON_CHARS = 500
-#: … and the fields of an invalid item to this many.
+#: The fields of an invalid item are cut to this many characters: headers travel in one frame.
 MAX_ITEM_CHARS = 4000
 #: Delay queues are left this much earlier than asked, milliseconds: who comes back early is held for the rest,
 #: but who comes back late leaves his host idle.
@@ -36,7 +34,7 @@ def deferred(delivery: Delivery, message: UrlMessage, wait_ms: float) -> Outgoin
     """
     again = message.model_copy(update={"deferrals": message.deferrals + 1, "not_before_ms": _now_ms() + round(wait_ms)})
     exchange = names.delay_exchange_within(wait_ms - EARLIER_MS)
-    return Outgoing(exchange, names.work_queue(delivery.queue), again.encode(), delivery.message_id)
+    return Outgoing(exchange, names.work_queue(delivery.queue), again.encode(), delivery.message_id, sealed=True)
 
 
 def retried(delivery: Delivery, message: UrlMessage, *, reason: str, status: int | None, delay_s: float) -> Outgoing:
@@ -44,7 +42,7 @@ def retried(delivery: Delivery, message: UrlMessage, *, reason: str, status: int
     again = message.model_copy(
         update={
             "attempt": message.attempt + 1,
-            "reason": _legible(reason, 200),
+            "reason": shown(reason, 200),
             "status": status,
             "deferrals": 0,
             "at_address": False,
@@ -68,13 +66,14 @@ def buried(
     """
     queue = names.work_queue(delivery.queue)
     headers: dict[str, HeaderValue] = {
-        "crawl-reason": _legible(reason, MAX_REASON_CHARS),
+        "crawl-reason": shown(reason),
         "crawl-queue": queue,
         "crawl-died-ms": _now_ms(),
     }
     if message is not None:
         headers |= _history(message, outcome, status)
-    return Outgoing(names.DEAD, queue, delivery.body, delivery.message_id or "undecodable", headers)
+    letter_id = delivery.message_id or "undecodable"
+    return Outgoing(names.DEAD, queue, delivery.body, letter_id, headers, sealed=message is not None)
 
 
 def buried_items(
@@ -95,12 +94,13 @@ def buried_items(
             f"{url}.{item.number}",
             {
                 **history,
-                "crawl-reason": _legible(f"item_invalid: {_kind(item)} {item.number}: {item.error}", MAX_REASON_CHARS),
+                "crawl-reason": shown(f"item_invalid: {_kind(item)} {item.number}: {item.error}"),
                 "crawl-queue": queue,
                 "crawl-died-ms": died_ms,
                 "crawl-item-model": _legible(_kind(item), 200),
                 "crawl-item": _legible(_written(item.draft.fields), MAX_ITEM_CHARS),
             },
+            sealed=True,
         )
         for item in items
     ]
@@ -135,7 +135,7 @@ def _history(message: UrlMessage, outcome: str, status: int | None) -> Mapping[s
 
 def _delayed(delivery: Delivery, message: UrlMessage, wait_ms: float) -> Outgoing:
     key = names.work_queue(delivery.queue)
-    return Outgoing(names.delay_exchange(wait_ms), key, message.encode(), delivery.message_id)
+    return Outgoing(names.delay_exchange(wait_ms), key, message.encode(), delivery.message_id, sealed=True)
 
 
 def _now_ms() -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from crawl_consumer.parsing import Parsing
 from crawl_consumer.politeness import Gate, OpenGate
 from crawl_consumer.robots import NoRobots, Robots
 from crawl_consumer.robots_fetch import Asks
@@ -26,6 +27,7 @@ class Tools:
         robots: what sites allow.
         gate: when hosts may be asked.
         company: who else fetches in this process.
+        parsing: where pages are parsed.
         tally: what became of deliveries.
         own_routes: judges the routes that spiders name.
         spiders: of work queues that have their own.
@@ -38,6 +40,7 @@ class Tools:
     robots: Robots = field(default_factory=NoRobots)
     gate: Gate = field(default_factory=OpenGate)
     company: Company = field(default_factory=Company)
+    parsing: Parsing = field(default_factory=Parsing)
     tally: Tally = field(default_factory=Tally)
     own_routes: OwnRoutes = field(default_factory=AnyRoute)
     spiders: Mapping[str, Spider] = field(default_factory=dict)

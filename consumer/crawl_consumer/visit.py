@@ -13,7 +13,7 @@ from typing import Any
 from crawl_consumer import directives, harvest
 from crawl_consumer.errors import ItemInvalid, SpiderRaised
 from crawl_consumer.harvest import Harvest
-from crawl_consumer.outcome import Finish, Verdict, defect, judge, refused, spider_raised
+from crawl_consumer.outcome import Finish, Verdict, defect, judge, refused, spider_raised, unparsable
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.robots import token_of
@@ -24,7 +24,7 @@ from crawl_consumer.spiders.middlewares import Refuse, Request, request_of
 from crawl_consumer.spiders.running import called
 from crawl_consumer.tools import Tools
 from crawl_consumer.turn import Turn
-from crawl_dedup import CrawlError, Ledger, UrlInvalid, join
+from crawl_dedup import CrawlError, Ledger, UrlInvalid, join, shown
 from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission
 from crawl_producer.errand import Errand
@@ -111,7 +111,7 @@ class Visits:
 
     def defect(self, message: UrlMessage, error: Exception) -> Verdict:
         """What an error of our own means for the URL that we worked on; it is logged."""
-        log.error("defect while working on %s", message.url, exc_info=error)
+        log.error("defect while working on %s", shown(message.url), exc_info=error)
         return defect(repr(error), attempt=message.attempt, retry=self._retry)
 
     def _judge(self, result: Response | FetchFailure, message: UrlMessage) -> Verdict:
@@ -129,12 +129,16 @@ class Visits:
                 return Told(verdict, gathered, came.status)
             response, verdict = seen, self._judge(seen, message)
             page = Page(response, message)
-            await called(spider, "on_fetched", page)
-            match verdict:
-                case Finish("ok"):
-                    gathered = await self._parse(message, page, spider, sink)
-                case Finish("redirect"):
-                    gathered = self._follow_redirect(message, response)
+            async with self._tools.parsing.of(page) as refusal:
+                if refusal:
+                    log.warning("%s is not parsed: %s", message.url, refusal)
+                    verdict = unparsable(verdict)
+                await called(spider, "on_fetched", page)
+                match verdict:
+                    case Finish("ok"):
+                        gathered = await self._parse(message, page, spider, sink)
+                    case Finish("redirect"):
+                        gathered = self._follow_redirect(message, response)
         except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
             verdict = _raised(error)
         return Told(verdict, gathered, response.status)

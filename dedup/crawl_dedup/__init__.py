@@ -46,9 +46,12 @@ from crawl_dedup.redis_forget import forget
 from crawl_dedup.redis_health import RedisHealth, read_health
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
 from crawl_dedup.redis_open import open_plain_redis, open_redis
+from crawl_dedup.redis_rights import RedisRights
 from crawl_dedup.redis_robots import RedisRobots
 from crawl_dedup.redis_slots import RedisSlots
+from crawl_dedup.redis_where import redis_servers
 from crawl_dedup.robots_cache import CachedRobots, RobotsCache, RobotsRecord
+from crawl_dedup.shown import Secrets, escaped, redacted, shown
 from crawl_dedup.slots import FLIGHT_MS, Asked, Go, Hold, Pace, Park, Reserved, Slots, Ticket
 
 __all__ = [  # noqa: RUF022 - grouped by topic
@@ -109,6 +112,7 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "LedgerDebts",
     "Members",
     "RedisHealth",
+    "RedisRights",
     "count_members",
     "forget",
     "ledger_names",
@@ -117,6 +121,12 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "read_debts",
     "read_health",
     "read_progress",
+    "redis_servers",
+    # what people are shown
+    "Secrets",
+    "escaped",
+    "redacted",
+    "shown",
     # errors
     "CrawlError",
     "CrawlMismatch",

@@ -68,7 +68,7 @@ def _translated(error: Exception, address: str) -> DedupError:
     if isinstance(error, redis_errors.NoPermissionError):
         return LedgerRefused(
             f"Redis at {address} refuses a command: {reason}",
-            remedy="ACL SETUSER <user> ~crawl:* +@all -@dangerous +info",
+            remedy="crawl-topology render --as redis-acl prints what each user needs",
         )
     if isinstance(error, redis_errors.OutOfMemoryError):
         return LedgerUnavailable(

@@ -31,6 +31,8 @@ from crawl_dedup.ledger import LedgerName
 
 #: The meta keys of every ledger, as a pattern for SCAN.
 META_PATTERN = "crawl:{*}:meta"
+#: The keys that belong to no ledger: what sites say of themselves, and what is known of hosts.
+SHARED_PATTERNS = ("crawl:robots:*", "crawl:host:*")
 
 _META = re.compile(r"crawl:\{([^{}/]+)/([^{}/]+)\}:meta")
 _UNSAFE = re.compile(r"[{}/\s]")

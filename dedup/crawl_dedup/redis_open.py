@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from redis import exceptions as redis_errors
 from redis.asyncio.connection import AbstractConnection
 
 from crawl_dedup.errors import LedgerRefused
@@ -22,7 +23,7 @@ OLDEST_MAJOR_VERSION = 7
 #: Seconds for which opening tries again: enough for a Redis that is just starting, bearable for a person.
 OPENING_PATIENCE_S = 5.0
 
-_LIBRARIES = ("ledger.lua", "slots.lua")
+_LIBRARIES = ("ledger.lua", "slots.lua", "items.lua")
 
 
 async def open_redis(url: str, *, name: str, patience_s: float = PATIENCE_S) -> BatchedRedis:
@@ -118,8 +119,18 @@ async def _load(connection: AbstractConnection, address: str) -> None:
         name = code.split("name=", 1)[1].split("\n", 1)[0]
         present = await ask(connection, "FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
         if not present or code.encode() not in present[0]:
-            await ask(connection, "FUNCTION", "LOAD", "REPLACE", code)
+            try:
+                await ask(connection, "FUNCTION", "LOAD", "REPLACE", code)
+            except redis_errors.NoPermissionError as error:
+                raise _may_not_load(name, address, "another version" if present else "no code") from error
             log.info("loaded the functions of %s into Redis at %s", name, address)
+
+
+def _may_not_load(library: str, address: str, found: str) -> LedgerRefused:
+    return LedgerRefused(
+        f"Redis at {address} has {found} of our functions {library}, and this user may not load them",
+        remedy="run crawl-status of this version once as a user that may: crawl-topology render --as redis-acl",
+    )
 
 
 @cache

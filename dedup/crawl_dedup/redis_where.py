@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from redis import exceptions as redis_errors
@@ -36,12 +36,26 @@ class Where(Protocol):
 
     Attributes:
         address: for messages; without a password.
+        database: its number.
     """
 
     address: str
+    database: int
 
     async def connect(self) -> AbstractConnection:
         """A new connection, logged in. Raises redis-py's errors, OSError or LedgerRefused."""
+
+    async def servers(self) -> list[tuple[str, int]]:
+        """Host and port of all that belongs to it, as far as can be known now."""
+
+
+async def redis_servers(url: str) -> list[tuple[str, int]]:
+    """Host and port of whatever a Redis URL leads to: the server; or the Sentinels, the master and its replicas.
+
+    Raises:
+        LedgerRefused: as :func:`where`.
+    """
+    return await where(url, name="crawl").servers()
 
 
 def where(url: str, *, name: str) -> Where:
@@ -60,8 +74,9 @@ def where(url: str, *, name: str) -> Where:
         if _SENTINEL_SCHEME.match(urlsplit(url).scheme):
             return _behind_sentinels(url, name)
         return FixedAddress(_pool(url, name))
-    except ValueError as error:
-        raise LedgerRefused("the Redis URL cannot be read", remedy=_REMEDY) from error
+    except ValueError:
+        # Not "from" it: it quotes the part that it could not read, which may be a piece of the password.
+        raise LedgerRefused("the Redis URL cannot be read", remedy=_REMEDY) from None
 
 
 class FixedAddress:
@@ -78,6 +93,7 @@ class FixedAddress:
         self._pool = pool
         self.options = options = pool.connection_kwargs
         self.address = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        self.database = int(options.get("db") or 0)
 
     async def connect(self) -> AbstractConnection:
         """See :class:`Where`."""
@@ -88,6 +104,11 @@ class FixedAddress:
             await connection.disconnect(nowait=True)
             raise
         return connection
+
+    async def servers(self) -> list[tuple[str, int]]:
+        """See :class:`Where`; a socket's path is no host."""
+        options = self.options
+        return [] if "path" in options else [(options.get("host", "localhost"), int(options.get("port", 6379)))]
 
 
 @dataclass(slots=True)
@@ -118,6 +139,7 @@ class BehindSentinels:
         self.sentinels = list(sentinels)
         self.server = server
         self._last = ""
+        self.database = int(server.connection_kwargs.get("db") or 0)
         self.address = f"{master} (Sentinels {', '.join(sentinel.address for sentinel in sentinels)})"
 
     async def connect(self) -> AbstractConnection:
@@ -135,6 +157,20 @@ class BehindSentinels:
             await connection.disconnect(nowait=True)
             raise
         return connection
+
+    async def servers(self) -> list[tuple[str, int]]:
+        """See :class:`Where`. Sentinels that do not answer, or may not tell, are passed over."""
+        found = [end for sentinel in self.sentinels for end in await sentinel.servers()]
+        for sentinel in tuple(self.sentinels):
+            try:
+                async with asyncio.timeout(SENTINEL_S):
+                    if (master := await self._named_by(sentinel)) is not None:
+                        found.append(master)
+                        found += await self._replicas_by(sentinel)
+                        break
+            except (redis_errors.RedisError, OSError, RuntimeError) as error:
+                log.info("Sentinel %s: %s", sentinel.address, str(error) or "no answer")
+        return found
 
     async def _ask(self) -> tuple[str, int]:
         answers = _Answers()
@@ -155,13 +191,20 @@ class BehindSentinels:
         raise self._nobody_names_it(answers)
 
     async def _named_by(self, sentinel: FixedAddress) -> tuple[str, int] | None:
+        answer = await self._told_by(sentinel, "GET-MASTER-ADDR-BY-NAME")
+        return (answer[0].decode(), int(answer[1])) if answer else None
+
+    async def _replicas_by(self, sentinel: FixedAddress) -> list[tuple[str, int]]:
+        replicas = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in await self._told_by(sentinel, "REPLICAS")]
+        return [(replica[b"ip"].decode(), int(replica[b"port"])) for replica in replicas]
+
+    async def _told_by(self, sentinel: FixedAddress, question: str) -> Any:
         connection = await sentinel.connect()
         try:
-            await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._master, check_health=False)
-            answer = await connection.read_response()
+            await connection.send_command("SENTINEL", question, self._master, check_health=False)
+            return await connection.read_response()
         finally:
             await connection.disconnect(nowait=True)
-        return (answer[0].decode(), int(answer[1])) if answer else None
 
     async def _see_that_it_is_master(self, connection: AbstractConnection, address: str) -> None:
         # Not ROLE, which says the same: it is a "dangerous" command, denied to users that may do all we need.

@@ -15,9 +15,10 @@ from crawl_dev.rabbit_node import RabbitNode
 from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 from crawl_dev.servers import PrivateServers, Servers
-from crawl_dev.site import SiteRequest, StaticSite, python_docs_root
+from crawl_dev.site import OWN_SITE, SiteRequest, StaticSite, python_docs_root
 
 __all__ = [
+    "OWN_SITE",
     "PrivateServers",
     "RabbitCluster",
     "RabbitInstallation",

@@ -14,15 +14,13 @@ from urllib.parse import urlsplit
 
 from crawl_dev.errors import ServersError
 from crawl_dev.servers import PrivateServers
-from crawl_dev.site import StaticSite, python_docs_root
+from crawl_dev.site import OWN_SITE, StaticSite, python_docs_root
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "demo-output"
 CONSUMERS = 2
 #: Pages that one consumer works on at once. A stranger's site is asked once a second, however many there are.
 CONCURRENCY = 16
-#: Our own site is crawled as fast as it goes.
-OWN_SITE = {"CRAWL_DELAY_S": "0"}
 #: A consumer that finished has this long to close its files and connections.
 STOP_S = 60.0
 

@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import mean
 
+from crawl_dev.site import OWN_SITE
 from crawl_dev.web import ManyHosts, WebRequest
 
 _BIN = Path(sys.executable).parent
@@ -112,7 +113,7 @@ class PoliteCrawl:
         self._web = web
         self._folder = folder
         (folder / "polite.yaml").write_text(json.dumps(topology))
-        own = {"CRAWL_TOPOLOGY": str(folder / "polite.yaml"), "CRAWL_DELAY_S": ""}
+        own = OWN_SITE | {"CRAWL_TOPOLOGY": str(folder / "polite.yaml"), "CRAWL_DELAY_S": ""}
         self._environment = {**os.environ, **environment, **own}
         self._run("crawl-topology", "apply")
 

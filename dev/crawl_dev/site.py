@@ -47,6 +47,8 @@ http {{
     }}
 }}
 """
+#: What lets a crawl go to a site on this machine, and as fast as it goes.
+OWN_SITE = {"CRAWL_DELAY_S": "0", "CRAWL_ALLOW_NETWORKS": "127.0.0.0/8"}
 #: Modules that insist on a folder of their own, even unused; Debian's default ones belong to root.
 _MODULES_WITH_FOLDER = ("proxy", "fastcgi", "uwsgi", "scgi")
 #: Where Debian's python3-doc and Fedora's python3-docs put the manual.

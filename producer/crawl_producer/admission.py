@@ -244,7 +244,8 @@ def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:
     priority = int(words.pop()) if len(words) % 2 else None
     routes = zip(words[::2], words[1::2], strict=True)
     return [
-        Outgoing(exchange.decode(), key.decode(), body, message_id=child, priority=priority) for exchange, key in routes
+        Outgoing(exchange.decode(), key.decode(), body, message_id=child, priority=priority, sealed=True)
+        for exchange, key in routes
     ]
 
 

@@ -29,6 +29,8 @@ class Outgoing:
             4.0.1 drops a message that comes back with them.
         priority: for queues with ``max_priority``, where higher ones come first; others do not look at it. Quorum
             queues of RabbitMQ 4.0 let those above 4 come somewhat earlier.
+        sealed: it is a URL message that we wrote, or have believed, and gets the crawl's seal where there is a key.
+            What strangers wrote must never get it.
     """
 
     exchange: str
@@ -37,6 +39,7 @@ class Outgoing:
     message_id: str
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
     priority: int | None = None
+    sealed: bool = False
 
 
 class Delivery(Protocol):
@@ -57,6 +60,10 @@ class Delivery(Protocol):
     @property
     def headers(self) -> Mapping[str, object]:
         """The message's headers, the broker's own included."""
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not to be believed to be a URL message of ours; empty: it is, or there is no key to tell by."""
 
     @property
     def redelivered(self) -> bool:

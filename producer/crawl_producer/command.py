@@ -5,7 +5,6 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,7 +15,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from crawl_dedup import crash_points
+from crawl_dedup import Secrets, crash_points, escaped, shown
 from crawl_dedup.errors import CrawlError
 from crawl_producer.settings import LoadedTopology, load
 
@@ -34,6 +33,10 @@ _PIKA_LEVELS = {
     "pika.connection": logging.CRITICAL,
     "pika.channel": logging.ERROR,
 }
+#: Of a log line, whoever wrote what stands in it.
+MAX_LOG_CHARS = 2000
+#: What this process was told to keep to itself; logging is one for the whole process, and so is this.
+_SECRETS = Secrets()
 #: The disk or the quota behind an output is used up.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -134,7 +137,9 @@ def load_or_exit(
     """
     set_up_logging(debug=debug, level=log_level)
     with reporting(program, debug=debug):
-        return load(option)
+        loaded = load(option)
+    _SECRETS.add(*loaded.confidential())
+    return loaded
 
 
 @contextlib.contextmanager
@@ -152,7 +157,7 @@ def reporting(program: str, *, debug: bool = False) -> Iterator[None]:
         raise SystemExit(ExitCode.PIPE_CLOSED) from None
     except Exception as error:  # noqa: BLE001  # the last place: a user sees a sentence, not a traceback
         ending = _ending(_foremost(error))
-        lines = [traceback.format_exc().rstrip()] if debug else []
+        lines = [_indented(traceback.format_exc())] if debug else []
         lines += [f"{program}: {ending.message}"] + ([f"  remedy: {ending.remedy}"] if ending.remedy else [])
         print(redact("\n".join(lines)), file=sys.stderr)  # noqa: T201  # a command's last word
         if ending.code == ExitCode.OUTPUT_NOT_WRITABLE:
@@ -171,8 +176,8 @@ def set_up_logging(*, debug: bool = False, level: int = logging.WARNING) -> None
 
 
 def redact(text: str) -> str:
-    """``text`` with the password of every ``scheme://user:password@host`` replaced by ``***``."""
-    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+    """``text`` as it may be printed, line by line: without secrets, and nothing in it that a terminal would obey."""
+    return "\n".join(escaped(line) for line in _SECRETS.hidden(text).split("\n"))
 
 
 def _arm() -> None:
@@ -183,8 +188,17 @@ def _arm() -> None:
 
 
 class _Redacting(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = shown(_SECRETS.hidden(record.message), MAX_LOG_CHARS)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return redact(_indented(super().formatException(ei)))
+
+
+def _indented(text: str) -> str:
+    """A traceback of which no line can be taken for a log line or the command's last word."""
+    return "\n".join(f"  {line}" for line in text.rstrip().split("\n"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class Ended:
     given_up: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
+    def as_dict(self) -> dict[str, object]:
+        """For ``--json``; dataclasses.asdict would count the pairs of a counter."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"skipped": dict(self.skipped)}
+
 
 class End(Protocol):
     """Ends letters of one queue."""
@@ -139,4 +143,4 @@ async def _reopened(ledger: Ledger, queue: str, message: UrlMessage, letter: Let
     if not await ledger.reopen(url, outcome=letter.outcome, letter=letter.identity):
         return None
     fresh = message.model_copy(update={"attempt": 0, "not_before_ms": None, "reason": None, "status": None})
-    return Outgoing(names.REDELIVER, queue, fresh.encode(), message_id=url)
+    return Outgoing(names.REDELIVER, queue, fresh.encode(), message_id=url, sealed=True)

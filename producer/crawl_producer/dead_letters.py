@@ -52,7 +52,7 @@ class Letter:
     def of(cls, delivery: Delivery, *, queue: str, crawl: str) -> "Letter":
         """The letter that came as this delivery from the dead letters of ``queue``, which belongs to ``crawl``."""
         headers = delivery.headers
-        message, unreadable = _read(delivery.body, crawl)
+        message, unreadable = _read(delivery, crawl)
         return cls(
             queue=queue,
             message_id=delivery.message_id,
@@ -152,9 +152,9 @@ def queues_of(
     return found
 
 
-def _read(body: bytes, crawl: str) -> tuple[UrlMessage | None, str]:
+def _read(delivery: Delivery, crawl: str) -> tuple[UrlMessage | None, str]:
     try:
-        return UrlMessage.read(body, crawl=crawl), ""
+        return UrlMessage.read(delivery.body, crawl=crawl, doubt=delivery.doubt), ""
     except MessageInvalid as error:
         return None, str(error)
 

@@ -1,4 +1,4 @@
-"""An errand: what a link carries besides its URL, from the spider that found it to the one that parses the page."""
+"""An errand: what a link carries besides its URL, from whoever named it to the spider that parses the page."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
@@ -19,9 +19,20 @@ Way = tuple[Route | None, int | None]
 
 
 def _small(meta: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if (size := len(to_json(meta))) > MAX_META_BYTES:
-        raise ValueError(f"{size} bytes of JSON; at most {MAX_META_BYTES} travel with a URL")
+    text = to_json(meta, inf_nan_mode="constants")
+    if len(text) > MAX_META_BYTES:
+        raise ValueError(f"{len(text)} bytes of JSON; at most {MAX_META_BYTES} travel with a URL")
+    # Where there is no such word in the text, no such number can be in it.
+    if b"NaN" in text or b"Infinity" in text:
+        _read_back(text)
     return meta
+
+
+def _read_back(text: bytes) -> None:
+    try:
+        from_json(b'{"meta":%b}' % text, allow_inf_nan=False)  # as it stands in its message
+    except ValueError as error:  # NaN, or nested deeper than the reader goes
+        raise ValueError(f"no JSON that can be read back: {error}") from None
 
 
 #: The name of a spider's method; those that begin with an underscore are nobody else's business.
@@ -86,9 +97,9 @@ _ROUTE, _META = TypeAdapter[Route](NamedRoute), TypeAdapter[dict[str, JsonValue]
 def _as_json(meta: Mapping[str, Any]) -> str:
     text = to_json(_checked("meta", _META, dict(meta)), inf_nan_mode="constants")
     try:
-        from_json(text, allow_inf_nan=False)
-    except ValueError as error:  # NaN, or nested deeper than the reader goes
-        raise ValueError(f"meta: no JSON that can be read back: {error}") from None
+        _read_back(text)
+    except ValueError as error:
+        raise ValueError(f"meta: {error}") from None
     return text.decode()
 
 

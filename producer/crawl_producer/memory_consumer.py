@@ -59,6 +59,11 @@ class MemoryDelivery:
         return self._stored.headers
 
     @property
+    def doubt(self) -> str:
+        """Nobody else publishes in this process."""
+        return ""
+
+    @property
     def stored(self) -> Stored:
         """What goes back to the queue when it is not acknowledged."""
         return self._stored

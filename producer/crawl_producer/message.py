@@ -45,7 +45,7 @@ class UrlMessage(BaseModel):
         reason: why it was tried again, for dead letters and operators.
         status: the HTTP status of the last attempt.
         to: the spider's method that parses the page, None: ``parse``; these four are set by the spider that found the
-            link, and kept by its retries and redirects (see :mod:`crawl_producer.errand`).
+            link, or by whoever wrote a seed, and kept by its retries and redirects (see :mod:`crawl_producer.errand`).
         route: the exchange (empty: the crawl's own) and key that it was published with instead of the crawl's routes.
         priority: among the messages of a queue that has ``max_priority``.
         meta: a small object for that method.
@@ -57,7 +57,7 @@ class UrlMessage(BaseModel):
     crawl: Annotated[str, Field(min_length=1, max_length=200)]
     url: _Url
     depth: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    root: Annotated[str, Field(max_length=253)] = ""
+    root: Annotated[str, Field(max_length=253, pattern=r"^[!-~]*$")] = ""
     parent: _Url | None = None
     attempt: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     redirects: Annotated[int, Field(ge=0, le=1_000)] = 0
@@ -125,12 +125,19 @@ class UrlMessage(BaseModel):
         return self.expires_ms is not None and self.expires_ms <= time.time_ns() // 1_000_000
 
     @classmethod
-    def read(cls, body: bytes, *, crawl: str) -> Self:
-        """The message of these bytes, found in a queue of ``crawl``: decoded, of this crawl, its URL canonical.
+    def read(cls, body: bytes, *, crawl: str, doubt: str = "") -> Self:
+        """The message of these bytes, found in a queue of ``crawl``: believed, of this crawl, its URL canonical.
+
+        Args:
+            body: as it came.
+            crawl: whose queue it came from.
+            doubt: what speaks against believing it; see :attr:`crawl_producer.broker.Delivery.doubt`.
 
         Raises:
             MessageInvalid: as :meth:`decode`, or it belongs elsewhere; the message is the reason.
         """
+        if doubt:
+            raise MessageInvalid(doubt)
         message = cls.decode(body)
         if message.crawl != crawl:
             raise MessageInvalid(f"a URL of crawl {message.crawl!r} in a queue of {crawl!r}")

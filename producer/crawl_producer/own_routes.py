@@ -36,13 +36,13 @@ class Reach:
     Args:
         topology: exchanges.yaml.
         crawl: the crawl's name.
-        group: whose ledger admits the links, so that one of its queues must get them; None: whichever.
+        groups: whose ledgers admit the links, so that a queue of each must get them; none: whichever it is.
     """
 
-    def __init__(self, topology: Topology, crawl: str, group: str | None = None) -> None:
+    def __init__(self, topology: Topology, crawl: str, *groups: str) -> None:
         self._topology = topology
         self._crawl = crawl
-        self._group = group
+        self._groups = groups
         self._exchange = topology.crawls[crawl].exchange
         self._may_warn = not any(q.max_priority for q in topology.queues.values() if q.crawl == crawl)
         #: The work queues that a route comes to, remembered. Raises RouteInvalid.
@@ -71,7 +71,9 @@ class Reach:
         for queue in sorted(reached):
             if (other := self._topology.queues[queue].crawl) != self._crawl:
                 raise RouteInvalid(f"{where} comes to {queue!r}, a queue of crawl {other!r}")
-        if self._group not in {None, *(self._topology.queues[queue].group for queue in reached)}:
-            others = ", ".join(sorted(reached))
-            raise RouteInvalid(f"{where} comes to no queue of group {self._group!r}, only to {others}")
+        served = {self._topology.queues[queue].group for queue in reached}
+        for group in self._groups:
+            if group not in served:
+                others = ", ".join(sorted(reached))
+                raise RouteInvalid(f"{where} comes to no queue of group {group!r}, only to {others}")
         return reached

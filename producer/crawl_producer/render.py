@@ -1,21 +1,25 @@
-"""A topology for people and other tools: a mermaid picture, definitions to import, a script that does it."""
+"""A topology for people and other tools: a mermaid picture, definitions to import, scripts that do it."""
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from crawl_dedup import RedisRights
 from crawl_producer import names
 from crawl_producer.declarations import Binding, Declarations
+from crawl_producer.rights import RabbitRights
 from crawl_producer.topology import BindingSpec, Topology
 
 _ENTITIES = {ord(character): f"#{ord(character)};" for character in '"#<>&`'}
 
 _SCRIPT = """\
 #!/bin/sh
-# Makes the topology in RabbitMQ's virtual host {vhost}. Run it where rabbitmqctl reaches a broker node.
-# Running it again is harmless: nothing is deleted, and what exists stays as it is, even where it differs
-# (`crawl-topology plan` tells). The crawler's user then needs no configure permission:
-#   rabbitmqctl set_permissions -p {vhost} {username} '^$' '.*' '.*'
+# Makes the topology in RabbitMQ's virtual host {vhost}, and a user for each kind of program with what it needs. Run it
+# where rabbitmqctl reaches a broker node. Running it again is harmless: nothing is deleted, queues that exist stay as
+# they are, even where they differ (`crawl-topology plan` tells), and users keep their passwords.
+# A new user has none, and cannot log in until you give it one:
+#   rabbitmqctl change_password {first}
+# The same users for Redis: crawl-topology render --as redis-acl
 set -eu
 
 # In braces, so that sh reads all of it first: rabbitmqctl would swallow the rest of a script that comes by pipe.
@@ -32,9 +36,18 @@ cat >"$file" <<'DEFINITIONS'
 DEFINITIONS
 rabbitmqctl import_definitions "$file"
 
+# add_user demands a password: one that nobody learns, and that is taken away again.
+for user in {users}; do
+  rabbitmqctl list_users --silent | cut -f 1 | grep -qxF -- "$user" && continue
+  rabbitmqctl add_user "$user" "$(od -An -N 24 -tx1 /dev/urandom | tr -dc 0-9a-f)"
+  rabbitmqctl clear_password "$user"
+done
+{permissions}
+
 rabbitmqctl list_exchanges -p {vhost} name type arguments
 rabbitmqctl list_queues -p {vhost} name type arguments messages_ready messages_unacknowledged
 rabbitmqctl list_bindings -p {vhost} source_name destination_name destination_kind routing_key
+rabbitmqctl list_permissions -p {vhost}
 }}
 """
 
@@ -59,10 +72,31 @@ def definitions(wanted: Declarations, vhost: str) -> str:
     return json.dumps(content, indent=1)
 
 
-def rabbitmqctl(wanted: Declarations, vhost: str, username: str) -> str:
-    """A shell script that makes the topology without AMQP and then shows it."""
-    quoted = {"vhost": shlex.quote(vhost), "username": shlex.quote(username)}
-    return _SCRIPT.format(definitions=definitions(wanted, vhost), **quoted)
+def rabbitmqctl(wanted: Declarations, vhost: str, users: Sequence[RabbitRights]) -> str:
+    """A shell script that makes the topology and its users without AMQP, and then shows them."""
+    return _SCRIPT.format(
+        definitions=definitions(wanted, vhost),
+        vhost=shlex.quote(vhost),
+        first=users[0].user,
+        users=" ".join(rights.user for rights in users),
+        permissions="\n".join(line for rights in users for line in permissions(rights, vhost)),
+    )
+
+
+def permissions(rights: RabbitRights, vhost: str) -> Iterator[str]:
+    """The commands that give a user its permissions, and take from it whatever else it had there.
+
+    Source: https://www.rabbitmq.com/docs/access-control#user-management.
+    """
+    patterns = (rights.configure, rights.write, rights.read)
+    yield shlex.join(("rabbitmqctl", "set_permissions", "-p", vhost, rights.user, *patterns))
+    if rights.tags:
+        yield shlex.join(("rabbitmqctl", "set_user_tags", rights.user, *rights.tags))
+
+
+def redis_acl(users: Iterable[RedisRights]) -> str:
+    """The commands that make the users in Redis, for redis-cli; one that is new cannot log in without a password."""
+    return "\n".join(rights.command() for rights in users)
 
 
 def mermaid(topology: Topology) -> str:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crawl_dedup import Ledger, Standing
+from crawl_dedup import Ledger, Standing, shown
 from crawl_producer.admission import REFUSED_PAUSE_MAX_S, REFUSED_PAUSE_S, Admission
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import Unroutable
@@ -195,7 +195,7 @@ class Repair:
             self.report.republished += len(waiting) - len(failed)
             for (url, _), failure in failed:
                 if isinstance(failure, Unroutable):
-                    log.warning("%s cannot be published: %s", url, failure)
+                    log.warning("%s cannot be published: %s", shown(url), failure)
                     lost.append(url)
             waiting = [one for one, failure in failed if not isinstance(failure, Unroutable)]
             if waiting:

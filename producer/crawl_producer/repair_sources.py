@@ -36,13 +36,13 @@ async def from_journal(copies: AsyncIterable[Copy], crawl: str, topology: Topolo
     bound = cache(partial(queues_reached, topology))
     async for copy in copies:
         try:
-            message = UrlMessage.read(copy.body, crawl=crawl)
+            message = UrlMessage.read(copy.body, crawl=crawl, doubt=copy.doubt)
         except MessageInvalid:
             yield _NOTHING
             continue
         where = (copy.exchange, copy.routing_key)
         exchange, key = where if bound(*where) else router.route(message.url, seed=message.depth == 0)
-        outgoing = Outgoing(exchange, key, copy.body, copy.message_id, priority=message.priority)
+        outgoing = Outgoing(exchange, key, copy.body, copy.message_id, priority=message.priority, sealed=True)
         groups = frozenset([topology.queues[queue].group for queue in bound(exchange, key)])
         yield Found(message.url, outgoing, message.first_seen_ms, groups or None)
 
@@ -81,7 +81,7 @@ def _found(text: str, crawl: str, router: Router) -> Found:
         first_seen_ms=time.time_ns() // 1_000_000,
     )
     exchange, key = router.route(url, seed=message.depth == 0)
-    return Found(url, Outgoing(exchange, key, message.encode(), message_id=""))
+    return Found(url, Outgoing(exchange, key, message.encode(), message_id="", sealed=True))
 
 
 def _record(text: str) -> dict[str, object]:

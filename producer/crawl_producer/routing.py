@@ -18,6 +18,7 @@ class Router:
 
     def __init__(self, spec: CrawlSpec, *, exchange: str | None = None, key: str | None = None) -> None:
         self._override = key
+        self._own_exchange = spec.exchange
         self._exchange = exchange or spec.exchange
         self._key = spec.key
         self._seed_key = spec.key if spec.seed_key is None else spec.seed_key
@@ -26,8 +27,8 @@ class Router:
         ]
 
     def named(self, route: Route) -> tuple[str, str]:
-        """The (exchange, routing key) of a link that names its own route."""
-        return route[0] or self._exchange, route[1]
+        """The (exchange, routing key) of a URL that names its own route; no override touches it."""
+        return route[0] or self._own_exchange, route[1]
 
     def routes(self, url: str, *, seed: bool) -> Sequence[tuple[str, str]]:
         """Every (exchange, routing key) that a message for ``url`` is published to: one, the :meth:`route`."""

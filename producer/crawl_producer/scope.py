@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from crawl_dedup import canonical
+from crawl_producer.ports import BAD_PORTS, port
 from crawl_producer.topology import ScopeSpec
 
 #: Redirects followed in a row before a chain is given up; browsers stop at 20, RFC 9110 names no number.
@@ -30,6 +31,7 @@ class Scope:
         self._max_depth = spec.max_depth
         self._max_url_chars = spec.max_url_chars
         self._host_allowed = _host_rule(spec)
+        self._ports = frozenset(spec.ports)
         self._allow = [re.compile(pattern) for pattern in spec.allow]
         self._deny = [re.compile(pattern) for pattern in spec.deny]
         self._remembered = lru_cache(REMEMBERED)(self._place)
@@ -44,8 +46,8 @@ class Scope:
             redirects: redirects that led here since the last link.
 
         Returns:
-            ``depth``, ``too_long``, ``host``, ``allow``, ``deny``, ``redirects`` or None. Short and few,
-            because they are counters' names.
+            ``depth``, ``too_long``, ``host``, ``port``, ``allow``, ``deny``, ``redirects`` or None. Short and
+            few, because they are counters' names.
         """
         if self._too_deep(depth):
             return "depth"
@@ -85,11 +87,16 @@ class Scope:
             return "too_long"
         if not self._host_allowed(canonical.host(url), root):
             return "host"
+        if not self._port_allowed(port(url)):
+            return "port"
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return "allow"
         if self._deny and any(pattern.search(url) for pattern in self._deny):
             return "deny"
         return None
+
+    def _port_allowed(self, number: int) -> bool:
+        return number in self._ports if self._ports else number not in BAD_PORTS
 
 
 def _host_rule(spec: ScopeSpec) -> Callable[[str, str], bool]:

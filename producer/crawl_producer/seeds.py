@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crawl_dedup import UrlInvalid, canonicalize
+from crawl_producer.errand import Errand
 from crawl_producer.errors import SeedsUnreadable
 
 #: A line longer than this is not read into memory as a whole: no URL of ours is a fraction of it.
@@ -29,12 +30,14 @@ class Seed:
         url: canonical.
         root: host of the site that it belongs to, for the scope of its links; empty: its own host.
         depth: links away from a seed; None: what the command says for all.
+        errand: what goes with it to the spider; None: nothing.
     """
 
     line: int
     url: str
     root: str = ""
     depth: int | None = None
+    errand: Errand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Rejected:
     Attributes:
         line: as for :class:`Seed`; 0: all of its source.
         text: at most 200 characters of it.
-        reason: a word to count by.
+        reason: a word to count by, perhaps with details behind a colon.
         source: the sitemap, feed, key or queue that it stands in; empty: arguments, a file or standard input.
     """
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from crawl_dedup import LedgerName, Progress
 from crawl_producer import names
-from crawl_producer.broker import Broker
+from crawl_producer.broker import Broker, QueueDepth
 from crawl_producer.errors import TopologyMissing
 from crawl_producer.management import QueueCounts
 from crawl_producer.topology import Topology
@@ -27,6 +27,25 @@ class QueueStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxStatus:
+    """A queue that other systems publish URLs to.
+
+    Attributes:
+        name: its name.
+        ready: messages that nobody has taken yet.
+        unacked: messages that a crawl-seed has in hand; as for :class:`QueueStatus`.
+        dead: messages that were no URL.
+        served_by: crawl-seeds that take from it now.
+    """
+
+    name: str
+    ready: int
+    unacked: int | None
+    dead: int
+    served_by: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupStatus:
     """One crawl and group.
 
@@ -43,6 +62,7 @@ class GroupStatus:
         dead: dead letters kept.
         outboxes: pages whose links RabbitMQ has not all confirmed.
         queues: each of the group's queues, with its companion and dead letters.
+        inboxes: of the crawl; they feed all of its groups, and are shown with the first.
     """
 
     crawl: str
@@ -58,6 +78,7 @@ class GroupStatus:
     dead: int
     outboxes: int
     queues: tuple[QueueStatus, ...]
+    inboxes: tuple[InboxStatus, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -92,6 +113,7 @@ async def read(
                 group,
                 await progress(LedgerName(crawl, group)),
                 await _queues(topology, crawl, group, broker, counts),
+                await _inboxes(topology, crawl, group, broker, counts),
             )
             for group in topology.groups(crawl)
         ]
@@ -106,15 +128,37 @@ async def _queues(
     return [await _queue(name, broker, counts) for name in every]
 
 
+async def _inboxes(
+    topology: Topology, crawl: str, group: str, broker: Broker, counts: Mapping[str, QueueCounts] | None
+) -> Sequence[InboxStatus]:
+    mine = [name for name in topology.inboxes if topology.ledger_of(name) == (crawl, group)]
+    return [await _inbox(name, broker, counts) for name in mine]
+
+
+async def _inbox(name: str, broker: Broker, counts: Mapping[str, QueueCounts] | None) -> InboxStatus:
+    depth, dead = await _depth(name, broker), await _depth(names.dead_queue(name), broker)
+    return InboxStatus(name, depth.ready, _unacked(name, counts), dead.ready, depth.consumers)
+
+
 async def _queue(name: str, broker: Broker, counts: Mapping[str, QueueCounts] | None) -> QueueStatus:
-    unacked = counts[name].unacked if counts is not None and name in counts else None
+    return QueueStatus(name, (await _depth(name, broker)).ready, _unacked(name, counts))
+
+
+async def _depth(name: str, broker: Broker) -> QueueDepth:
+    """What there is; nothing, where there is no such queue."""
     try:
-        return QueueStatus(name, (await broker.depth(name)).ready, unacked)
+        return await broker.depth(name)
     except TopologyMissing:
-        return QueueStatus(name, 0, None)
+        return QueueDepth(0, 0)
 
 
-def _group(crawl: str, group: str, books: Progress | None, queues: Sequence[QueueStatus]) -> GroupStatus:
+def _unacked(name: str, counts: Mapping[str, QueueCounts] | None) -> int | None:
+    return counts[name].unacked if counts is not None and name in counts else None
+
+
+def _group(
+    crawl: str, group: str, books: Progress | None, queues: Sequence[QueueStatus], inboxes: Sequence[InboxStatus]
+) -> GroupStatus:
     books = books or Progress(admitted=0, open=0, outboxes=0, counts={})
     work = [queue for queue in queues if not queue.name.startswith(names.dead_queue(""))]
     waiting = sum(queue.ready for queue in work)
@@ -134,4 +178,5 @@ def _group(crawl: str, group: str, books: Progress | None, queues: Sequence[Queu
         dead=sum(queue.ready for queue in queues if queue not in work),
         outboxes=books.outboxes,
         queues=tuple(queues),
+        inboxes=tuple(inboxes),
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from crawl_producer.seal import Seal
 from crawl_producer.topology_hosts import Hosts
 from crawl_producer.topology_items import ItemsSpec
 from crawl_producer.topology_values import (
@@ -15,10 +16,13 @@ from crawl_producer.topology_values import (
     Frozen,
     HttpUrl,
     Key,
+    MessageKey,
     Name,
+    Network,
     Node,
     Output,
     Pattern,
+    Port,
     ProductToken,
     RedisUrl,
     Rotate,
@@ -48,6 +52,8 @@ class Connection(Frozen):
     username: str = "guest"
     password: SecretStr = SecretStr("guest")
     tls: Tls | None = None
+    #: the crawls' seals on URL messages, the first one writes; CRAWL_MESSAGE_KEY, separated by commas
+    message_keys: tuple[MessageKey, ...] = ()
     #: base URL of the management API, which knows unacknowledged messages; None: the first node, port 15672
     management: HttpUrl | None = None
     heartbeat_s: int = Field(default=20, ge=1, le=600)  #: two missed ones and the connection counts as lost
@@ -61,6 +67,10 @@ class Connection(Frozen):
     give_up_s: float = Field(default=60, gt=0)  #: … and later, when a connection was lost, after this long
     confirm_window: int = Field(default=500, ge=1)  #: messages published and not yet confirmed
     confirm_timeout_s: float = Field(default=60, gt=0)
+
+    def seal(self) -> Seal | None:
+        """By which URL messages are sealed and believed; None: there is no key."""
+        return Seal(key.get_secret_value() for key in self.message_keys) if self.message_keys else None
 
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """The nodes as (host, port); the port defaults to 5672, or 5671 with TLS."""
@@ -160,6 +170,7 @@ class ScopeSpec(Frozen):
     max_pages: int | None = Field(default=None, ge=1)  #: URLs admitted in all
     max_links_per_page: int = Field(default=10_000, ge=1)  #: distinct links in scope that one page may bring
     max_url_chars: int = Field(default=2083, ge=16, le=2083)
+    ports: tuple[Port, ...] = ()  #: empty: all but those of other protocols
 
 
 class RetrySpec(Frozen):
@@ -238,6 +249,7 @@ class CrawlSpec(Frozen):
     outputs: tuple[Output, ...] = ()  #: where items go, in the words of ``crawl-consumer --output``
     rotate: Rotate | None = None  #: when outputs begin a new file, in the words of ``--rotate``; None: never
     hosts: Hosts = Field(default_factory=dict)  #: header fields, passwords and TLS for some hosts
+    allow_networks: tuple[Network, ...] = ()  #: addresses that are fetched from although they are not public
     cookies: bool = False  #: each process sends back to a host what that host has set
     expected_urls: int = Field(default=1_000_000, ge=1)  #: sizes the ledger's buckets; more URLs still work
     spider: SpiderSpec | None = None  #: None: one record a page, and all its links

@@ -1,4 +1,4 @@
-"""What one part of exchanges.yaml must know of another: names, bindings, and that every URL can arrive."""
+"""What one part of exchanges.yaml must know of another: names, bindings, and that every URL arrives in every group."""
 
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -122,14 +122,22 @@ def _ways_in(spec: CrawlSpec, path: Path) -> Iterator[_WayIn]:
 def _arrival(topology: Topology, crawl: str, way: _WayIn) -> Iterator[Problem]:
     reached = queues_reached(topology, way.exchange, way.key)
     strangers = sorted(queue for queue in reached if topology.queues[queue].crawl != crawl)
+    bound = ", ".join(repr(key) for key in keys_bound(topology, way.exchange)) or "nothing"
     if len(strangers) == len(reached):
-        bound = ", ".join(repr(key) for key in keys_bound(topology, way.exchange)) or "nothing"
         text = f"exchange {way.exchange!r} brings the key {way.key!r} to no queue of crawl {crawl!r}"
         yield Problem(text, f"bind one of its queues; bound there: {bound}", way.key_at)
     elif strangers:
         other = f"{strangers[0]!r}, a queue of crawl {topology.queues[strangers[0]].crawl!r}"
         remedy = "give each crawl keys or an exchange of its own"
         yield Problem(f"the key {way.key!r} also reaches {other}", remedy, way.key_at)
+    else:
+        # Each group's ledger admits every seed, and every link that its own consumers find: a message that comes to
+        # other groups only counts as published, and its URL would be open in this one for ever.
+        here = {topology.queues[queue].group for queue in reached}
+        for group in (group for group in topology.groups(crawl) if group not in here):
+            text = f"exchange {way.exchange!r} brings the key {way.key!r} to no queue of group {group!r}"
+            remedy = f"bind one of its queues (bound there: {bound}): every group of a crawl gets every URL"
+            yield Problem(text, remedy, way.key_at)
 
 
 def _unknown(what: str, name: str, known: Iterable[str], path: Path) -> Problem:

@@ -4,17 +4,23 @@ No message here repeats an address that was written: it may hold a password.
 """
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from crawl_producer.ports import BAD_PORTS
 from crawl_producer.rotation import Rotation, read_rotation
 
 #: A short string of AMQP, in bytes.
 MAX_KEY_BYTES = 255
+#: A key that seals messages: 32 characters of hexadecimal digits are 128 bits, which nobody tries out.
+MIN_MESSAGE_KEY_CHARS = 32
 #: The highest TCP port there is.
 MAX_PORT = 65535
 
+#: A message waits in Redis behind its exchange and key, a line each (:mod:`crawl_producer.admission`).
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NODE = re.compile(r"(\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:/@\[\]]+))(:(?P<port>\d{1,5}))?")
 
 
@@ -27,6 +33,14 @@ class Frozen(BaseModel):
 def _key(key: str) -> str:
     if len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"too long; a routing key has at most {MAX_KEY_BYTES} bytes")
+    if _CONTROL.search(key):
+        raise ValueError("a control character in a routing key; keys are written in one line")
+    return key
+
+
+def _message_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < MIN_MESSAGE_KEY_CHARS:
+        raise ValueError(f"too short; {MIN_MESSAGE_KEY_CHARS} characters at least, as of openssl rand -hex 32")
     return key
 
 
@@ -72,6 +86,26 @@ def _product_token(token: str) -> str:
     return token
 
 
+def read_network(value: object) -> IPv4Network | IPv6Network:
+    """Read a network in CIDR notation, or a single address. Raises ValueError."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        network = ip_network(str(value), strict=False)
+    except ValueError:
+        raise ValueError("no network; write 10.0.0.0/8, or 10.1.2.3 for one address") from None
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValueError(f"an address inside of a network; write {network}, or the address alone") from None
+
+
+def _port(port: int) -> int:
+    if port in BAD_PORTS:
+        raise ValueError("another protocol's port, where no web page is; leave it out")
+    return port
+
+
 def _rotation(value: object) -> Rotation:
     return value if isinstance(value, Rotation) else read_rotation(str(value))
 
@@ -85,6 +119,8 @@ def host_and_port(node: str, default_port: int) -> tuple[str, int]:
 
 #: A name in RabbitMQ is at most 255 bytes; ours keep room for the derived ``dead.`` and ``.due``.
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_.:-]+$")]
+#: What seals messages; see :mod:`crawl_producer.seal`.
+MessageKey = Annotated[SecretStr, AfterValidator(_message_key)]
 #: A topic pattern or plain routing key.
 Key = Annotated[str, AfterValidator(_key)]
 #: A regular expression, searched (not matched) in canonical URLs.
@@ -99,6 +135,10 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 #: A crawler's name in robots.txt (RFC 9309, 2.2.1).
 ProductToken = Annotated[str, AfterValidator(_product_token)]
+#: A port that web pages may be on.
+Port = Annotated[int, Field(ge=1, le=MAX_PORT), AfterValidator(_port)]
+#: A network in CIDR notation, or one address.
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(read_network)]
 #: Where items go, as ``crawl-consumer --output`` takes it.
 Output = Annotated[str, Field(min_length=1)]
 #: When an output's file is full, as ``crawl-consumer --rotate`` takes it.

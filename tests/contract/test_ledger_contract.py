@@ -1125,15 +1125,29 @@ async def test_a_finale_whose_consumer_died_or_left_is_the_next_one_s(world):
 
 
 @in_a_world
-async def test_new_urls_after_the_end_bring_another_finale(world):
-    a = await ended(world, "a", "page")
+async def test_new_urls_after_the_end_bring_another_finale_which_is_anybody_s(world):
+    a, b = await ended(world, "a", "page"), await living(world, "b")
     await a.finale_over("f", await a.claim_finale("f"))
     await seed(a, "more")
     assert await a.claim_finale("f") == Claim(Finale.OPEN)
     [url] = urls(a, "more")
     await a.begin(url)
     await a.commit(Commit(url, "ok"))
-    assert await a.claim_finale("f") == Claim(Finale.MINE, 2)
+    assert await b.claim_finale("f") == Claim(Finale.MINE, 2)
+
+
+@in_a_world
+async def test_a_crawl_whose_seeder_is_not_done_has_no_finale(world):
+    """What it has left in its outbox is published by somebody, and is one of the crawl's messages."""
+    a = await living(world, "a")
+    parent = a.seed_parent(b"page")
+    await a.commit(Commit(parent, "seeded", links(a, "page")))
+    [url] = urls(a, "page")
+    await a.begin(url)
+    await a.commit(Commit(url, "ok"))
+    assert await a.claim_finale("f") == Claim(Finale.OPEN)
+    await a.finish(parent)
+    assert await a.claim_finale("f") == Claim(Finale.MINE, 1)
 
 
 @in_a_world

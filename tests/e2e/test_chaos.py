@@ -1,4 +1,4 @@
-"""A short chaos run: consumers are killed, frozen, told to leave and refused by a full queue; the plan is the judge.
+"""Short chaos runs: consumers are killed, frozen, told to leave and refused by a full queue; the plan is the judge.
 
 ``make chaos`` is the long one. The table is shown with ``pytest -s``; a failure names the seed that repeats it.
 """
@@ -20,13 +20,31 @@ SMALL = {"times": 10, "pages": 500, "pause_s": 0.2, "crowd": Crowd(5, concurrenc
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_nothing_is_lost_by_several_faults_at_once_and_every_extra_fetch_is_explained(rabbit, redis_server):
-    redis_server.heal()
-    (mixed,) = (recipe for recipe in RECIPES if recipe.name == "mixed")
-    recipe = replace(mixed, **SMALL)
-    seed = secrets.randbelow(1_000_000)
-    done = row(recipe, asyncio.run(rounds(recipe, Broker(rabbit, redis_server, "/"), seed, tell=lambda _: None)))
-    print(f"\n{table([done])}")
-    assert done.passed, table([done])
-    assert (done.lost, done.unexplained) == (0, 0)
-    assert done.injected >= recipe.times
+@pytest.fixture
+def run(rabbit, redis_server):
+    """Runs the row of this name with other settings, and sees that it passes."""
+
+    def running(name, **settings):
+        redis_server.heal()
+        (found,) = (recipe for recipe in RECIPES if recipe.name == name)
+        recipe = replace(found, **settings)
+        seed = secrets.randbelow(1_000_000)
+        done = row(recipe, asyncio.run(rounds(recipe, Broker(rabbit, redis_server, "/"), seed, tell=lambda _: None)))
+        print(f"\n{table([done])}")
+        assert done.passed, table([done])
+        assert (done.lost, done.unexplained) == (0, 0)
+        assert done.injected >= recipe.times
+
+    return running
+
+
+def test_nothing_is_lost_by_several_faults_at_once_and_every_extra_fetch_is_explained(run):
+    run("mixed", **SMALL)
+
+
+def test_hosts_keep_their_pauses_while_consumers_are_killed(run):
+    run("polite", times=2, pages=80)
+
+
+def test_of_two_groups_each_crawls_everything_while_consumers_of_both_are_killed(run):
+    run("groups", times=2, pages=150)

@@ -17,6 +17,7 @@ import pytest
 from crash_steps import STEPS, STORIES
 from crawl_dedup import LedgerName, open_redis, read_progress
 from crawl_dedup.crash_points import DROPPABLE, POINTS
+from crawl_dev.site import OWN_SITE
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Outgoing
 from crawl_producer.settings import Overrides, load
@@ -94,7 +95,7 @@ def walk(request, rabbit, redis_server, tmp_path_factory):
     zygotes = [Zygote() for _ in range(LANES)]
     try:
         with walked_site() as site, ThreadPoolExecutor(LANES) as pool:
-            environment = rabbit.environment(vhost="walk") | redis_server.environment() | {"CRAWL_DELAY_S": "0"}
+            environment = rabbit.environment(vhost="walk") | redis_server.environment() | OWN_SITE
             walks = _Walks(wanted, site, tmp_path_factory.mktemp("walk"), zygotes, environment)
             walks.queues = lambda: rabbit.list_queues(vhost="walk")
             walks.run("crawl-topology", "apply")

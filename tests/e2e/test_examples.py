@@ -1,5 +1,6 @@
 """The examples, as their readers would try them: each in a folder of its own, on real servers."""
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -11,10 +12,20 @@ from pathlib import Path
 import pytest
 
 from crawl_dev.site import StaticSite
-from e2e_kit import Commands, reference_walk, wait_until
+from e2e_kit import PATIENCE_S, Commands, reference_walk, wait_until
 from walked_site import BROKEN, MISSING, walked_site
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+#: What examples/news.py is for: a front page, a section, two articles, and one that lacks its headline.
+NEWS = {
+    "index.html": "<nav><a href=science.html>s</a></nav><h1>Home</h1><article><a href=1.html>1</a></article>",
+    "science.html": "<nav><a href=.>h</a></nav><h1>Science</h1><article><a href=2.html>2</a></article>",
+    "1.html": "<h1>One</h1><time datetime=2026-03-01></time><main>a b c d</main><aside><a href=3.html>3</a></aside>",
+    "2.html": "<h1>Two</h1><time datetime=2026-03-02></time><main>many a word</main>",
+    "3.html": "<time datetime=2026-03-03></time><main>without a headline</main>",
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,22 +121,52 @@ def test_the_documentation_index_finds_pages_and_hears_of_new_ones(example, site
 @pytest.mark.parametrize("example", ["link_checker"], indirect=True)
 def test_the_link_checker_names_each_broken_link_with_its_page(example):
     topology = example.folder / "exchanges.yaml"
-    quick = topology.read_text().replace("first_delay_s: 10", "first_delay_s: 0.1")
-    topology.write_text(quick.replace("robots: {", "robots: {obey: false, "))  # the site has no robots.txt
+    quick = topology.read_text().replace("# scope", "scope").replace("first_delay_s: 10", "first_delay_s: 0.1")
+    topology.write_text(quick.replace("retry_s: [30]", "retry_s: [1]").replace("after_s: 20", "after_s: 0.5"))
+    (example.folder / "hosts").write_text("127.0.0.1 elsewhere.example\n")  # where nobody answers https
     example.run("crawl-topology", "apply")
     with walked_site() as site:
         home = site.home("copy")
         example.run("crawl-seed", home)
-        spider = ("--spider", "link_checker:LinkChecker")
-        example.run("crawl-consumer", "--queue", "links.pages", *spider, "--until-done", "--quiet")
+        options = ("--spider", "link_checker:LinkChecker", "--hosts", "hosts", "--until-done", "--quiet")
+        assert example.start("crawl-consumer", "--queue", "links.pages", *options).wait(PATIENCE_S) == 0
     letters = example.run("crawl-dead", "list", "--crawl", "links", "--json")
     report = subprocess.run(
         [sys.executable, "report.py", "links.db", "warc/"],
         env=example.environment, cwd=example.folder, input=letters, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert report.returncode == 1, report.stderr
-    base = home.removesuffix("0")
-    assert report.stdout.splitlines() == [
-        f"{base}{BROKEN}", f"  http_500, linked from {home}",
-        f"{base}{MISSING}", f"  404, linked from {home}",
-    ]  # fmt: skip
+    base, away = home.removesuffix("0"), "https://elsewhere.example/"
+    told = report.stdout.splitlines()
+    assert told[::2] == [f"{base}{BROKEN}", f"{base}{MISSING}", away]
+    reasons = [line.removeprefix("  ").removesuffix(f", linked from {home}") for line in told[1::2]]
+    assert reasons[:2] == ["http_500", "404"]
+    assert reasons[2].startswith("connect: ")
+    (log,) = example.folder.glob("crawl-consumer-*.log")
+    for url, reason in zip(told[::2], reasons, strict=True):
+        assert f"broken: {url} ({reason}), linked from {home}" in log.read_text()
+
+
+def test_the_news_example_keeps_articles_and_one_of_two_consumers_says_how_it_went(environment, tmp_path):
+    for name in ("news.py", "news.yaml"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    pages = tmp_path / "site"
+    pages.mkdir()
+    for name, text in NEWS.items():
+        (pages / name).write_text(f"<!doctype html>{text}")
+    news = Commands({**environment, "CRAWL_TOPOLOGY": "news.yaml"}, tmp_path)
+    try:
+        with StaticSite(pages) as site:
+            news.run("crawl-topology", "apply")
+            news.run("crawl-seed", site.url)
+            options = ("--output", "articles.jsonl", "--until-done", "--quiet")
+            consumers = [news.start("crawl-consumer", "--queue", "gazette.*", *options) for _ in range(2)]
+            assert [consumer.wait(PATIENCE_S) for consumer in consumers] == [0, 0]
+        kept = map(json.loads, (tmp_path / "articles.jsonl").read_text().splitlines())
+        assert {(item["headline"], item["section"]) for item in kept} == {("One", "Home"), ("Two", "Science")}
+        letters = map(json.loads, news.run("crawl-dead", "list", "--json").splitlines())
+        assert [letter["url"] for letter in letters] == [f"{site.url}3.html"]
+    finally:
+        logs = news.stop()
+        print(logs)
+    assert logs.count("gazette: 5 of 5 pages") == 1

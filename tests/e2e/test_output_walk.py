@@ -27,6 +27,7 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from crawl_dedup import LedgerName, open_redis
+from crawl_dev.site import OWN_SITE
 from ledger_worlds import RedisWorld
 from output_steps import ITEMS, OUTPUTS, PAGES, STEPS, page
 from zygote import Zygote
@@ -83,7 +84,7 @@ def walk(request, rabbit, redis_server, postgres, mariadb, tmp_path_factory):
     redis_server.heal()
     rabbit.add_vhost("outputs")
     zygotes = [Zygote() for _ in range(LANES)]
-    environment = rabbit.environment(vhost="outputs") | redis_server.environment() | {"CRAWL_DELAY_S": "0"}
+    environment = rabbit.environment(vhost="outputs") | redis_server.environment() | OWN_SITE
     places = {"postgres": postgres.url, "mariadb": mariadb.url}
     try:
         with _site() as url:

@@ -87,6 +87,14 @@ def test_the_sitemaps_of_a_site_by_its_robots_txt(commands, site):
     assert {request.user_agent.split("/")[0] for request in site.request_log()} == {"CrawlMQ"}
 
 
+def test_a_sitemap_at_an_address_that_is_not_public_is_not_asked_for_and_the_remedy_is_told(commands, site):
+    sitemap = f"{site.url}robots.txt"
+    said = commands.run("crawl-seed", "--crawl", "docs", "--sitemap", sitemap, code=10, CRAWL_ALLOW_NETWORKS="")
+    assert f"blocked: '{sitemap}'" in said
+    assert "allow_networks: [127.0.0.0/8] in exchanges.yaml lets the crawl go there" in said
+    assert site.requests() == []
+
+
 def test_a_feed_and_a_dry_run(commands, site):
     feed = ("--crawl", "docs", "--feed", f"{site.url}rss.xml")
     dry = seed(commands, *feed, "--dry-run")
@@ -133,6 +141,30 @@ def test_a_service_at_an_inbox_that_is_killed_and_told_to_stop_loses_nothing(com
     dropped = json.loads(commands.run("crawl-dead", "drop", "--queue", "docs.inbox", "--yes", "--json"))
     assert dropped["dropped"] == 2
     assert commands.status()["admitted"] == 2001
+
+
+def test_what_waits_in_an_inbox_and_who_takes_it_is_shown(commands):
+    send(commands, "https://e.org/", '{"url": "https://e.org/b", "meta": "no object"}')
+    text = "2 messages wait, 0 dead letters, served by nobody"
+    assert doctor_of_the_inbox(commands) == ("warning", text, "crawl-seed --inbox docs.inbox --follow")
+    assert "inbox docs.inbox: 2 waiting" in commands.run("crawl-status", "docs")
+
+    commands.start("crawl-seed", "--inbox", "docs.inbox", "--follow")
+    shown = {"name": "docs.inbox", "ready": 0, "dead": 1, "served_by": 1}
+    wait_until(lambda: shown.items() <= commands.status()["inboxes"][0].items(), "the service to take both")
+    text = "0 messages wait, 1 dead letters, served by 1 crawl-seed"
+    assert doctor_of_the_inbox(commands) == ("warning", text, "crawl-dead list --queue docs.inbox")
+    assert [letter["reason"] for letter in letters(commands)] == ["undecodable: meta: no object"]
+
+    commands.run("crawl-dead", "drop", "--queue", "docs.inbox", "--yes")
+    wait_until(lambda: doctor_of_the_inbox(commands)[0] == "ok", "the letters to be gone")
+
+
+def doctor_of_the_inbox(commands):
+    """What the doctor says of it; other things may well be a warning."""
+    told = json.loads(commands.shell("crawl-doctor docs --json || [ $? = 16 ]"))
+    (found,) = [finding for finding in told["findings"] if finding["subject"] == "docs.inbox"]
+    return found["level"], found["text"], found["command"]
 
 
 async def settled(commands):

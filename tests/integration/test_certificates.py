@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from certificates import AUTHORITY, EXPIRED, GOOD, OF_ANOTHER_HOST, pem, server_context
 from raw_web import answer, raw_web
+from web_certificates import AUTHORITY, EXPIRED, GOOD, OF_ANOTHER_HOST, pem, server_context
 from workbench_kit import ran
 
 PAGES = {

@@ -7,6 +7,7 @@ import pytest
 from crawl_consumer import cookies
 from crawl_consumer.fetch import Fetcher, FetchLimits
 from dictionary_site import dictionary_site
+from raw_web import LOOPBACK
 from workbench_kit import ran
 
 HOSTS = {"a.example": "127.0.0.1", "www.a.example": "127.0.0.1", "b.example": "127.0.0.1"}
@@ -28,7 +29,9 @@ def sent(site, *requests, keep=True):
     async def fetch():
         got = []
         limits = FetchLimits(total_s=30)
-        async with Fetcher(limits, user_agent="me", connections=1, hosts=HOSTS, cookies=keep) as fetcher:
+        async with Fetcher(
+            limits, user_agent="me", connections=1, guard=LOOPBACK, hosts=HOSTS, cookies=keep
+        ) as fetcher:
             for request in requests:
                 name, path = ("a.example", request) if request.startswith("/") else request.split("/", 1)
                 path = "/" + path.lstrip("/")

@@ -12,7 +12,7 @@ import uvloop
 from crawl_consumer.fetch import FailureKind, Fetcher, FetchLimits, user_agent
 from crawl_consumer.response import Headers, Response
 from crawl_consumer.zstd import zstd
-from raw_web import answer, raw_web
+from raw_web import LOOPBACK, answer, raw_web
 
 LIMITS = FetchLimits(total_s=10, connect_s=5, idle_s=5, body_bytes=100_000)
 
@@ -27,7 +27,7 @@ def run(request):
 
 
 def fetcher(limits=LIMITS):
-    return Fetcher(limits, user_agent="Test/1.0 (+http://test.example)", connections=4)
+    return Fetcher(limits, user_agent="Test/1.0 (+http://test.example)", connections=4, guard=LOOPBACK)
 
 
 def got(run, said, path="/", limits=LIMITS):

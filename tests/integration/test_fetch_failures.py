@@ -12,7 +12,7 @@ import uvloop
 
 from crawl_consumer.fetch import FailureKind, Fetcher, FetchFailure, FetchLimits
 from crawl_consumer.response import Response
-from raw_web import answer, raw_web
+from raw_web import LOOPBACK, answer, raw_web
 
 LIMITS = FetchLimits(total_s=10, connect_s=5, idle_s=5, body_bytes=100_000)
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
@@ -48,7 +48,7 @@ def run(request):
 
 
 def fetcher(limits=LIMITS):
-    return Fetcher(limits, user_agent="Test/1.0", connections=4)
+    return Fetcher(limits, user_agent="Test/1.0", connections=4, guard=LOOPBACK)
 
 
 async def fetched(url, limits=LIMITS):

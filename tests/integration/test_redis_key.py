@@ -8,6 +8,7 @@ import pytest
 from crawl_dedup import open_plain_redis
 from crawl_producer.admission import Admitted
 from crawl_producer.errors import PublishFailed, SeedsUnreadable
+from crawl_producer.own_routes import AnyRoute
 from crawl_producer.seeding import Seeding
 from crawl_producer.sources.redis_key import RedisKey
 from crawl_producer.sources.service import BATCH, drain
@@ -26,7 +27,7 @@ class Door:
     """Admits what it is given, in one list; or fails."""
 
     def __init__(self, fails=0):
-        self.urls, self.fails = [], fails
+        self.urls, self.meta, self.fails = [], [], fails
 
     async def sweep(self):
         pass
@@ -36,6 +37,7 @@ class Door:
             self.fails -= 1
             raise PublishFailed("no confirm")
         self.urls += [link.url for link in work.links]
+        self.meta += [link.meta for link in work.links]
         return Admitted(admitted=len(work.links))
 
 
@@ -49,7 +51,8 @@ def play(url, story):
 
 async def taken(redis, door, *, follow=False, stop=None):
     seeding = Seeding("c", door, lambda _: "parent")
-    return await drain(RedisKey(redis, KEY), seeding, stop=stop or asyncio.Event(), follow=follow)
+    stop = stop or asyncio.Event()
+    return await drain(RedisKey(redis, KEY), seeding, routes=AnyRoute(), stop=stop, follow=follow)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -75,6 +78,7 @@ def test_what_scrapy_redis_reads_is_understood_and_bad_ones_are_kept_aside(fresh
         door = Door()
         report = await taken(redis, door)
         assert (report.admitted, report.rejected) == (2, 3)
+        assert dict(zip(door.urls, door.meta, strict=True)) == {"https://e.org/a": None, "https://e.org/b": {"job": 1}}
         notes = [json.loads(note) for note in await redis.call("LRANGE", f"{KEY}:rejected", 0, -1)]
         assert [(note["text"], note["reason"]) for note in notes] == [
             ('{"url": "/", "method": "POST"}', "method"),

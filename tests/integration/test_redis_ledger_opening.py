@@ -105,13 +105,13 @@ def test_a_missing_password_is_refused():
         assert opening(with_user(servers.redis.url, "", SECRET)) == b"PONG"
 
 
-def test_the_permissions_that_we_ask_for_are_enough_and_less_is_refused(fresh_redis, redis_server):
+def test_wide_permissions_do_as_well_and_too_few_are_refused(fresh_redis, redis_server):
     redis_server.command(f"ACL SETUSER crawler reset on >{SECRET} ~crawl:* +@all -@dangerous +info")
     redis_server.command(f"ACL SETUSER reader reset on >{SECRET} ~crawl:* +@read +@connection +info")
     try:
         with pytest.raises(LedgerRefused, match="refuses a command") as caught:
             opening(with_user(fresh_redis, "reader", SECRET))
-        assert "+@all -@dangerous +info" in caught.value.remedy
+        assert "crawl-topology render --as redis-acl" in caught.value.remedy
 
         async def play():
             async with (
@@ -124,6 +124,23 @@ def test_the_permissions_that_we_ask_for_are_enough_and_less_is_refused(fresh_re
         asyncio.run(play())
     finally:
         redis_server.command("ACL DELUSER crawler reader")
+
+
+def test_who_may_not_load_functions_uses_those_of_his_version_and_no_others(fresh_redis, redis_server):
+    worker = "~crawl:* -@all +ping +info +client|setname +function|list +fcall"
+    redis_server.command(f"ACL SETUSER worker reset on >{SECRET} {worker}")
+    try:
+        with pytest.raises(LedgerRefused, match="has no code of our functions .* may not load them") as caught:
+            opening(with_user(fresh_redis, "worker", SECRET))
+        assert "crawl-status" in caught.value.remedy
+        opening(fresh_redis)
+        assert opening(with_user(fresh_redis, "worker", SECRET)) == b"PONG"
+        other = "#!lua name=crawl_slots_1\\nredis.register_function('slots1_old', function() return 1 end)"
+        redis_server.command(f'FUNCTION LOAD REPLACE "{other}"')
+        with pytest.raises(LedgerRefused, match="has another version of our functions crawl_slots_1"):
+            opening(with_user(fresh_redis, "worker", SECRET))
+    finally:
+        redis_server.command("ACL DELUSER worker")
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])

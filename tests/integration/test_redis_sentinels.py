@@ -5,7 +5,16 @@ import time
 
 import pytest
 
-from crawl_dedup import Commit, LedgerName, LedgerRefused, LedgerUnavailable, RedisLedger, Verdict, open_redis
+from crawl_dedup import (
+    Commit,
+    LedgerName,
+    LedgerRefused,
+    LedgerUnavailable,
+    RedisLedger,
+    Verdict,
+    open_redis,
+    redis_servers,
+)
 from crawl_dev import PrivateServers, free_ports
 from crawl_dev.redis_replicated import MASTER
 from polling import until
@@ -66,6 +75,39 @@ def test_a_promoted_replica_is_followed_with_all_that_it_has_and_all_functions(r
             assert await reached(replicated.url) == promoted.port
 
     asyncio.run(play())
+
+
+def test_the_servers_behind_a_url_are_the_sentinels_the_master_and_its_replicas(replicated):
+    found = asyncio.run(redis_servers(replicated.url))
+    ports = {server.port for server in (*replicated.sentinels, *replicated.servers)}
+    assert (set(found), len(ports)) == ({("127.0.0.1", port) for port in ports}, len(ports))
+
+
+def test_of_sentinels_that_are_away_only_the_url_is_known():
+    urls = [nobody(), nobody()]
+    expected = [("127.0.0.1", int(url.split(":")[2].removesuffix("/0"))) for url in urls]
+    assert asyncio.run(redis_servers(behind(*urls))) == expected
+
+
+def test_a_sentinel_that_may_not_name_the_replicas_names_the_master():
+    async def play():
+        serving = set()
+
+        async def serve(reader, writer):
+            serving.add(asyncio.current_task())
+            while asked := await reader.read(4096):
+                named = naming(7)[-1] if b"GET-MASTER" in asked else b"-NOPERM no\r\n"
+                writer.write(named if b"SENTINEL" in asked else b"+OK\r\n" * asked.count(b"CLIENT"))
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            found = await redis_servers(f"redis+sentinel://127.0.0.1:{port}/{MASTER}")
+            await asyncio.gather(*serving)
+            return found, port
+
+    found, port = asyncio.run(play())
+    assert found == [("127.0.0.1", port), ("127.0.0.1", 7)]
 
 
 def test_a_sentinel_that_is_away_is_passed_by(fresh_redis, redis_server):

@@ -12,14 +12,14 @@ from crawl_consumer.robots_file import PARSE_LIMIT_BYTES
 from crawl_dedup import RedisRobots, open_redis
 from crawl_producer.topology import RobotsSpec
 from polling import until
-from raw_web import answer, raw_web
+from raw_web import LOOPBACK, answer, raw_web
 
 FILE = b"User-agent: *\nDisallow: /private\n"
 LIMITS = FetchLimits(total_s=5, connect_s=2, idle_s=0.3, body_bytes=700_000)
 
 
 def fetcher():
-    return Fetcher(LIMITS, user_agent="Test/1.0 (+http://test.example)", connections=4)
+    return Fetcher(LIMITS, user_agent="Test/1.0 (+http://test.example)", connections=4, guard=LOOPBACK)
 
 
 def asked(answers):
@@ -85,7 +85,7 @@ def test_a_failure_on_the_way_is_no_answer(said, reason):
 def test_a_server_that_is_down_is_no_answer():
     async def story():
         async with fetcher() as fetch:
-            return [await ask(fetch, origin) for origin in ("http://127.0.0.1:9", "http://no-such-host.invalid")]
+            return [await ask(fetch, origin) for origin in ("http://127.0.0.1:2", "http://no-such-host.invalid")]
 
     down, nowhere = asyncio.run(story())
     assert (down.body, nowhere.body) == (None, None)

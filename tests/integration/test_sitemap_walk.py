@@ -11,7 +11,7 @@ from crawl_producer.sources import walk as walking
 from crawl_producer.sources.walk import Walk
 from crawl_producer.sources.web import SourceWeb, WebLimits
 from crawl_producer.topology import ScopeSpec
-from raw_web import answer, raw_web
+from raw_web import LOOPBACK, answer, raw_web
 
 XML = b"Content-Type: text/xml"
 
@@ -38,7 +38,7 @@ def walked(answers, *paths, limits=None, delay_s=0.0, scope=None, **options):
         served = {path: body if callable(body) else _whole(body) for path, body in answers.items()}
         async with (
             raw_web(served) as site,
-            SourceWeb(user_agent="Tests/1", delay_s=delay_s, limits=limits, pause_s=0.01) as web,
+            SourceWeb(user_agent="Tests/1", delay_s=delay_s, guard=LOOPBACK, limits=limits, pause_s=0.01) as web,
         ):
             walk = Walk([site.url(path) for path in paths], web, scope or ScopeSpec(), **options)
             entries = [entry async for batch in walk.batches() for entry in batch]
@@ -112,7 +112,10 @@ def test_entries_are_in_scope_as_links_would_be():
 def test_any_host_takes_pages_of_others_as_sites_of_their_own_and_keeps_the_other_rules():
     async def play():
         body = urlset("/a", "http://other.test/c", "http://other.test/private/")
-        async with raw_web({"/s.xml": answer(body)}) as site, SourceWeb(user_agent="T", delay_s=0) as web:
+        async with (
+            raw_web({"/s.xml": answer(body)}) as site,
+            SourceWeb(user_agent="T", delay_s=0, guard=LOOPBACK) as web,
+        ):
             walk = Walk([site.url("/s.xml")], web, ScopeSpec(deny=("/private/",)), any_host=True)
             return [entry async for batch in walk.batches() for entry in batch], walk.outside
 
@@ -123,18 +126,21 @@ def test_any_host_takes_pages_of_others_as_sites_of_their_own_and_keeps_the_othe
 
 
 def test_an_index_names_no_lists_elsewhere_but_robots_txt_may():
-    _, rejected, _, site = walked({"/i.xml": index("http://localhost:1/s.xml")}, "/i.xml")
-    assert rejected == [("http://localhost:1/s.xml", "host")]
+    _, rejected, _, site = walked({"/i.xml": index("http://localhost:2/s.xml")}, "/i.xml")
+    assert rejected == [("http://localhost:2/s.xml", "host")]
     assert asked(site) == ["/i.xml"]
-    _, rejected, _, _ = walked({"/robots.txt": b"Sitemap: http://localhost:1/s.xml"}, "/robots.txt")
-    assert rejected == [("http://localhost:1/s.xml", "connect")]
+    _, rejected, _, _ = walked({"/robots.txt": b"Sitemap: http://localhost:2/s.xml"}, "/robots.txt")
+    assert rejected == [("http://localhost:2/s.xml", "connect")]
 
 
 def test_a_site_that_moves_its_sitemap_moves_along():
     async def play():
         async with raw_web({"/s.xml": answer(urlset("/a"), XML)}) as new:
             there = new.url("/s.xml").replace("127.0.0.1", "localhost")
-            async with raw_web({"/s.xml": moved(there)}) as old, SourceWeb(user_agent="T", delay_s=0) as web:
+            async with (
+                raw_web({"/s.xml": moved(there)}) as old,
+                SourceWeb(user_agent="T", delay_s=0, guard=LOOPBACK) as web,
+            ):
                 walk = Walk([old.url("/s.xml")], web, ScopeSpec())
                 return [entry async for batch in walk.batches() for entry in batch]
 

@@ -19,6 +19,7 @@ from crawl_producer.derive import declarations
 from crawl_producer.errors import Unroutable
 from crawl_producer.plan import apply, plan
 from crawl_producer.render import rabbitmqctl
+from crawl_producer.rights import in_rabbitmq
 from crawl_producer.settings import Overrides, load
 
 #: Every kind of exchange and queue, with every argument that the file can ask for.
@@ -166,9 +167,8 @@ def test_the_rendered_script_makes_the_same_topology_as_apply(server, rabbit, tm
 def run_script(server, rabbit, folder):
     """As an operator would: sh, and a rabbitmqctl on the path that talks to this node."""
     script = server.command("render", "--as", "rabbitmqctl").stdout
-    assert script == rabbitmqctl(
-        declarations(server.topology()), server.vhost, server.environment["CRAWL_RABBITMQ_USERNAME"]
-    )
+    topology = server.topology()
+    assert script == rabbitmqctl(declarations(topology), server.vhost, in_rabbitmq(topology))
     real = shlex.join(rabbit.nodes[0].ctl_command)
     wrapper = folder / "rabbitmqctl"
     wrapper.write_text(f'#!/bin/sh\nexec {real} --longnames --node {rabbit.nodes[0].full_name} "$@"\n')

@@ -47,6 +47,36 @@ def test_crawl_fetch_ends_with_a_code_of_its_own_where_there_is_no_page(home, tm
     assert "http_404" in out
 
 
+HERE = "127.0.0.1 is not a public address; allow_networks: [127.0.0.0/8] in exchanges.yaml lets the crawl go there"
+
+
+@pytest.mark.parametrize("tool", ["fetch", "parse", "shell"])
+def test_a_tool_says_how_to_look_at_a_site_that_is_not_public(tool, site, tmp_path):
+    out, err = ran(tool, site.home, folder=tmp_path, code=18, CRAWL_ALLOW_NETWORKS="")
+    assert HERE in out + err
+    assert "--allow-network" in out + err
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("tool", ["fetch", "parse"])
+def test_a_tool_looks_at_a_site_that_is_not_public_when_it_is_told_to(tool, site, tmp_path):
+    ran(tool, site.home, "--allow-network", "127.0.0.0/8", folder=tmp_path, CRAWL_ALLOW_NETWORKS="")
+    assert site.asked == ["/robots.txt", "/"]
+
+
+def test_crawl_try_goes_to_a_site_that_is_not_public_only_when_it_is_told_to(site, tmp_path):
+    _, err = ran("trial", site.home, folder=tmp_path, CRAWL_ALLOW_NETWORKS="")
+    assert (HERE in err, "outcomes: blocked 1" in err, "--allow-network" in err, site.asked) == (True, True, True, [])
+    options = ("--allow-network", "10.0.0.0/8", "--allow-network", "127.0.0.1")
+    _, err = ran("trial", site.home, *options, folder=tmp_path, CRAWL_ALLOW_NETWORKS="")
+    assert "outcomes: ok 3, redirect 1" in err
+
+
+def test_a_network_that_is_none_is_refused(site, tmp_path):
+    _, err = ran("fetch", site.home, "--allow-network", "127.0.0.1/8", folder=tmp_path, code=2)
+    assert "write 127.0.0.0/8" in err
+
+
 def test_crawl_fetch_says_what_is_wrong_with_a_url(tmp_path):
     _, err = ran("fetch", "example.org", folder=tmp_path, code=2)
     assert "write it with http://" in err
@@ -75,6 +105,10 @@ class Titles(Spider):
 class Broken(Spider):
     def parse(self, page):
         return page.nothing
+
+class Sections(Spider):
+    def article(self, page):
+        yield {"title": page.title, "section": page.meta["section"]}
 """
 
 
@@ -96,6 +130,18 @@ def test_crawl_parse_reads_a_saved_page_without_asking_anybody(site, folder):
     out, _ = ran("parse", site.home, "--file", "saved.html", "--spider", "spiders:Titles", folder=folder)
     assert json.loads(out)["items"] == [{"title": "A"}]
     assert site.asked == []
+
+
+def test_crawl_parse_gives_a_page_what_its_link_would_have_carried(site, folder):
+    (folder / "saved.html").write_text(PAGES["/a"])
+    asked = ("parse", site.home, "--file", "saved.html", "--spider", "spiders:Sections", "--to", "article")
+    out, _ = ran(*asked, "--meta", '{"section": "politics"}', folder=folder)
+    assert json.loads(out)["items"] == [{"title": "A", "section": "politics"}]
+    for wrong, said in (("[]", "no object"), ("{", "line 1"), (json.dumps({"a": "x" * 1024}), "1032 bytes")):
+        _, err = ran(*asked, "--meta", wrong, folder=folder, code=2)
+        assert said in " ".join(err.split())
+    _, err = ran(*asked[:-1], "_article", folder=folder, code=2)
+    assert "to: String should match" in " ".join(err.split())
 
 
 def test_crawl_parse_names_the_line_of_a_spider_that_raised(home, folder):

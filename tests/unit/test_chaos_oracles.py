@@ -8,8 +8,10 @@ import pytest
 from crawl_dev.chaos.books import Books
 from crawl_dev.chaos.evidence import Evidence, Record
 from crawl_dev.chaos.faults import Fault, Fetch
+from crawl_dev.chaos.manners import Manners
 from crawl_dev.chaos.plan import RECORDED, Kind, SitePlan
-from crawl_dev.chaos.verdict import judge
+from crawl_dev.chaos.verdict import judge, together
+from crawl_dev.chaos.warc_files import Archive
 
 PLAN = SitePlan(3, 400)
 OK_URL = next(url for url, page in PLAN.reachable.items() if page.kind is Kind.OK)
@@ -156,3 +158,37 @@ def test_the_books_add_up_to_the_unit():
 def test_nothing_stays_in_queues_or_in_redis():
     assert "still in queues: chaos.pages 2" in complaints(ready={"chaos.pages": 2})
     assert "left over in Redis" in complaints(leftovers=["crawl:{chaos/main}:lease:1.2"])
+
+
+def test_what_the_oracles_of_manners_and_archives_say_is_in_the_verdict():
+    assert "are not in the archive" in complaints(archive=Archive())
+    polite = SitePlan(3, 400, manners=Manners(0.3, 0.5, 2))
+    verdict = judge(polite, Evidence([Fetch(1.0, "c1", polite.url(0), 200)], [], [], flawless().books))
+    assert any("before their robots.txt" in complaint for complaint in verdict.complaints)
+
+
+def test_a_page_that_robots_txt_forbids_is_not_lost_and_must_not_be_fetched():
+    polite = SitePlan(3, 400, manners=Manners(0.3, 0.5, 2))
+    denied = next(url for url, page in polite.reachable.items() if page.kind is Kind.DENIED)
+    fetched = [Fetch(1.0, "c1", url, 200) for url, page in polite.reachable.items() if page.fetches]
+    verdict = judge(polite, Evidence(fetched, [], [], flawless().books))
+    assert (verdict.lost, verdict.unexplained) == (0, 0)
+    verdict = judge(polite, Evidence([*fetched, Fetch(2.0, "c1", denied, 200)], [], [], flawless().books))
+    assert f"1 fetched though robots.txt forbids it: {denied}" in verdict.complaints
+
+
+def test_robots_txt_is_asked_for_once_unless_who_asked_was_killed():
+    polite = SitePlan(3, 400, manners=Manners(0.3, 0.5, 2))
+    asked = [Fetch(at_s, consumer, next(iter(polite.robots)), 200) for at_s, consumer in ((499.0, "c1"), (550.0, "c2"))]
+    assert judge(polite, Evidence(asked, [], [], flawless().books)).unexplained == 1
+    assert judge(polite, Evidence(asked, [KILL], [], flawless().books)).unexplained == 0
+
+
+def test_of_several_groups_each_is_judged_by_itself_and_the_sums_are_told():
+    good = judge(PLAN, flawless())
+    bad = judge(PLAN, replace(flawless(), fetches=[fetch for fetch in flawless().fetches if fetch.url != OK_URL]))
+    both = together({"archive": good, "linkcheck": bad})
+    assert (both.urls, both.lost) == (2 * len(PLAN.reachable), 1)
+    assert f"linkcheck: 1 lost: {OK_URL}" in both.complaints
+    assert not any(complaint.startswith("archive") for complaint in both.complaints)
+    assert together({"main": bad}) == bad

@@ -3,10 +3,12 @@
 from html.parser import HTMLParser
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from crawl_dev.chaos.manners import Manners
 from crawl_dev.chaos.plan import LINKING, Kind, SitePlan
 from crawl_dev.chaos.truth_server import Answers
 
 PLAN = SitePlan(11, 600, port=8080)
+POLITE = SitePlan(11, 600, port=8080, manners=Manners(delay_s=0.3, crawl_delay_s=0.5, retry_after_s=2))
 
 
 class Hrefs(HTMLParser):
@@ -51,7 +53,7 @@ def test_what_the_bytes_lead_to_is_what_the_plan_calls_reachable():
 
 
 def test_every_kind_of_page_is_reachable_and_the_islands_are_not():
-    assert {page.kind for page in PLAN.reachable.values()} == set(Kind)
+    assert {page.kind for page in PLAN.reachable.values()} == set(Kind) - {Kind.DENIED}
     islands = {PLAN.url(page.number) for page in PLAN.pages[PLAN.size :]}
     assert islands
     assert not islands & PLAN.reachable.keys()
@@ -77,3 +79,36 @@ def test_a_flaky_page_fails_once_and_a_dead_one_always():
     flaky, down = (next(p for p in PLAN.pages if p.kind is kind) for kind in (Kind.FLAKY, Kind.DOWN))
     assert [answers.answer(f"/p/{flaky.number}")[0] for _ in range(3)] == [500, 200, 200]
     assert [answers.answer(f"/p/{down.number}")[0] for _ in range(3)] == [503, 503, 503]
+
+
+def test_a_flaky_page_fails_once_for_each_group():
+    answers = Answers(PLAN)
+    path = next(f"/p/{page.number}" for page in PLAN.pages if page.kind is Kind.FLAKY)
+    assert [answers.answer(path, group=group)[0] for group in ("a", "b", "a", "b")] == [500, 500, 200, 200]
+
+
+def test_a_site_with_manners_forbids_some_pages_by_the_robots_txt_of_their_host():
+    denied = {url: page for url, page in POLITE.reachable.items() if page.kind is Kind.DENIED}
+    assert denied
+    assert {(page.fetches, page.outcome) for page in denied.values()} == {(0, "robots_denied")}
+    for url, page in denied.items():
+        host = urlsplit(url).netloc
+        assert f"Disallow: /p/{page.number}$" in POLITE.robots[f"http://{host}/robots.txt"].splitlines()
+    assert sum(text.count("Disallow") for text in POLITE.robots.values()) == sum(
+        page.kind is Kind.DENIED for page in POLITE.pages
+    )
+
+
+def test_each_host_serves_its_own_robots_txt_and_the_first_asks_for_a_longer_delay():
+    answers = Answers(POLITE)
+    served = [answers.answer("/robots.txt", host=f"{host}:8080")[2].decode() for host in POLITE.hosts]
+    assert served == list(POLITE.robots.values())
+    assert ["Crawl-delay: 0.5" in text.splitlines() for text in served] == [True, False, False, False, False]
+    assert Answers(PLAN).answer("/robots.txt", host="h0.test:8080")[0] == 404
+
+
+def test_a_host_with_manners_says_for_how_long_it_wants_to_be_left_alone():
+    down = next(page for page in POLITE.pages if page.kind is Kind.DOWN)
+    assert b"Retry-After: 2\r\n" in Answers(POLITE).answer(f"/p/{down.number}")[1]
+    down = next(page for page in PLAN.pages if page.kind is Kind.DOWN)
+    assert b"Retry-After" not in Answers(PLAN).answer(f"/p/{down.number}")[1]

@@ -12,7 +12,7 @@ class Came:
     """A delivery that only has contents."""
 
     def __init__(self, body, headers, message_id="id"):
-        self.body, self.headers, self.message_id = body, headers, message_id
+        self.body, self.headers, self.message_id, self.doubt = body, headers, message_id, ""
 
 
 def letter(n=0, message=None, **changes):

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 from pika.compat import long
@@ -10,7 +11,7 @@ from dead_kit import body, headers
 
 class Came:
     def __init__(self, body, headers):
-        self.body, self.headers, self.message_id = body, headers, "id"
+        self.body, self.headers, self.message_id, self.doubt = body, headers, "id", ""
 
 
 def letter(message=None, **changes):
@@ -51,7 +52,8 @@ def test_an_end_is_told_with_what_stays_and_why():
     ended = Ended(replayed=1200, already=3, skipped=Counter({"body: Invalid\x1b": 2}))
     assert dead_render.told(ended, replay=True).splitlines() == [
         "1,200 replayed, 3 had ended since, 2 cannot be replayed",
-        "  2 stay: body: Invalid\N{REPLACEMENT CHARACTER}",
+        r"  2 stay: body: Invalid\x1b",
     ]
+    assert json.loads(json.dumps(ended.as_dict()))["skipped"] == {"body: Invalid\x1b": 2}
     assert dead_render.told(Ended(dropped=5), replay=False) == "5 dropped"
     assert dead_render.told(Ended(dropped=5, given_up=1), replay=False) == "5 dropped (1 of their URLs were still open)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crawl_consumer.directives import Directives, obey, read
+from crawl_consumer.directives import MAX_FIELD_CHARS, Directives, obey, read
 from crawl_consumer.fields import cleaned
 from crawl_consumer.page import Page
 from crawl_consumer.response import Headers, Response
@@ -74,6 +74,12 @@ def page(markup, **headers):
 )
 def test_meta_elements(markup, said):
     assert read("", page(markup).metas, "FooBot") == said
+
+
+@pytest.mark.parametrize("filler", ["x:", "a:b,", " ", "a", ",", "a, ", "é ", "*:"])
+def test_of_a_huge_element_the_beginning_is_read(filler):
+    huge = filler * (MAX_FIELD_CHARS // len(filler) + 1)
+    assert read("", [("robots", f"noindex,{huge}"), ("robots", f"{huge},nofollow")], "FooBot") == NOINDEX
 
 
 def test_field_and_element_add_up():

@@ -14,9 +14,11 @@ from crawl_consumer.cli import consumer, fetch, new, parse, shell, trial
 from crawl_consumer.testing import page_from, run_spider
 from crawl_producer.cli import dead, doctor, forget, items, seed, status, topology
 from crawl_producer.command import ExitCode
-from crawl_producer.seeds import Seed
+from crawl_producer.errand import Errand
+from crawl_producer.own_routes import Reach
 from crawl_producer.sources.written import read as read_written
-from crawl_producer.topology import CrawlSpec, LimitsSpec, RobotsSpec, Topology
+from crawl_producer.special_addresses import RANGES
+from crawl_producer.topology import Connection, CrawlSpec, LimitsSpec, RobotsSpec, Topology
 from crawl_producer.topology_file import parse_topology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +85,14 @@ def test_the_documented_hosts_are_valid():
     assert set(CrawlSpec.model_validate(crawl).hosts) == set(crawl["hosts"])
 
 
+def test_every_range_that_is_refused_is_documented_and_the_example_is_valid():
+    text = (ROOT / "docs" / "security.md").read_text()
+    refused = re.findall(r"^\| IPv[46] \| .*", text, re.MULTILINE)
+    assert set(re.findall(r"`([0-9a-f.:]+/\d+)`", " ".join(refused))) == set(RANGES)
+    crawl = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])["crawls"]["intranet"]
+    assert len(CrawlSpec.model_validate(crawl).allow_networks) == 2
+
+
 def test_the_changelog_tells_of_this_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
@@ -125,7 +135,11 @@ def test_the_inbox_and_the_message_of_the_documents_are_right():
     example = (ROOT / "exchanges.yaml").read_text() + re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
     assert Topology.model_validate(yaml.safe_load(example)).inboxes["news.inbox"].crawl == "news"
     message = re.search(r"```json\n(.*?)```", text, re.DOTALL)[1]
-    assert read_written(1, message.encode(), "") == Seed(1, "https://example.org/politics/", depth=0)
+    seed = read_written(1, message.encode(), "")
+    assert (seed.url, seed.errand.to, seed.errand.meta) == (
+        "https://example.org/2026/a", "article", '{"section":"politics"}',
+    )  # fmt: skip
+    Reach(parse_topology((ROOT / "exchanges.yaml").read_text(), ""), "news", "main").check([seed.errand])
 
 
 def test_every_reason_for_which_a_list_or_entry_is_rejected_is_documented():
@@ -139,7 +153,7 @@ def test_every_reason_for_which_a_list_or_entry_is_rejected_is_documented():
         word for file in folder.glob("*.py") for found in said.findall(file.read_text()) for word in found if word
     }
     assert {"cut_short", "html", "method", "too_deep", "timeout"} <= reasons
-    assert reasons <= documented
+    assert reasons | set(Errand._fields) <= documented
 
 
 def test_the_code_about_spiders_runs_and_its_tests_pass():
@@ -167,6 +181,48 @@ def test_what_a_spider_can_have_and_say_is_documented():
     said = [name for name in vars(Spider) if name.startswith("on_") or name.endswith("_middlewares")]
     said += [name for what in (Page.follow, Page.links) for name in inspect.signature(what).parameters]
     assert [name for name in said if not re.search(rf"\b{name}\b", text)] == []
+
+
+MIGRATING = (ROOT / "docs" / "migrating.md").read_text()
+
+
+def migrating(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", MIGRATING, re.MULTILINE | re.DOTALL)
+
+
+def test_what_is_shown_of_moving_here_is_that_of_the_examples():
+    examples = [path.read_text() for path in (ROOT / "examples").glob("from_*/*")]
+    ours = [block for block in migrating("python") if not re.search("scrapy_redis|celery", block)]
+    for block in [*ours, *migrating("yaml")]:
+        assert any(block in example for example in examples), block
+    assert (len(ours), len(migrating("python")), len(migrating("yaml"))) == (2, 5, 2)
+
+
+def test_what_is_shown_of_elsewhere_is_python():
+    for block in migrating("python"):
+        compile(block, "migrating.md", "exec")
+
+
+def test_the_commands_and_the_message_of_moving_here_are_right():
+    for line in "".join(migrating("sh")).splitlines():
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= set(options(COMMANDS[line.split()[0]])), line
+    (message,) = migrating("json")
+    seed = read_written(1, message.encode(), "")
+    topology = parse_topology((ROOT / "examples" / "from_celery" / "exchanges.yaml").read_text(), "")
+    Reach(topology, "paper", *topology.groups("paper")).check([seed.errand])
+
+
+def test_settings_of_ours_that_moving_here_names_are_there():
+    sections = {
+        "connection": Connection,
+        **{n: CrawlSpec.model_fields[n].annotation for n in ("politeness", "retry", "robots", "scope")},
+    }
+    named = re.findall(r"`(connection|politeness|retry|robots|scope)\.(\w+)`", MIGRATING)
+    assert len(named) > 15
+    assert [f"{of}.{name}" for of, name in named if name not in sections[of].model_fields] == []
+    for name, default in re.findall(r"`(?:\w+\.)?(\w+)` \(([\d.]+)[,)]", MIGRATING):
+        (of,) = [spec for spec in sections.values() if name in spec.model_fields]
+        assert of.model_fields[name].default == float(default), name
 
 
 def test_every_file_that_the_design_names_exists():

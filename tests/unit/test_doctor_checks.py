@@ -35,6 +35,7 @@ TOPOLOGY = Topology.model_validate(
         "queues": {"q": {"crawl": "c", "max_length": 100, "bindings": [{"exchange": "x", "key": "k"}]}},
         "crawls": {"c": {"exchange": "x", "key": "k"}},
         "items": {"found": {"queues": {"found.all": {"max_length": 100}}}},
+        "inboxes": {"in": {"crawl": "c"}},
     }
 )
 SOUND = {"appendfsync": "everysec", "used_bytes": 1}
@@ -317,6 +318,29 @@ def test_queue(queue, level, words):
         assert (how_bad, words in text) == (level, True)
 
 
+@pytest.mark.parametrize(
+    ("inbox", "dead", "level", "text", "command"),
+    [
+        (QueueFacts("in"), 0, "ok", "0 messages wait, 0 dead letters, served by nobody", ""),
+        (QueueFacts("in", 7, 2), 0, "ok", "7 messages wait, 0 dead letters, served by 2 crawl-seed", ""),
+        (QueueFacts("in", 7), 0, "warning", "7 messages wait", "crawl-seed --inbox in --follow"),
+        (QueueFacts("in", 7), 1, "warning", "7 messages wait, 1 dead letters", "crawl-seed --inbox in --follow"),
+        (QueueFacts("in", 0, 1), 1, "warning", "0 messages wait, 1 dead letters", "crawl-dead list --queue in"),
+    ],
+)
+def test_an_inbox_is_told_of_whether_all_is_well_or_not(inbox, dead, level, text, command):
+    all_is_well, told = queues(inbox, QueueFacts("dead.in", dead))
+    assert (all_is_well.level, all_is_well.subject) == (Level.OK, "rabbitmq")
+    assert (told.level.value, told.subject, told.command) == (level, "in", command)
+    assert told.text.startswith(text)
+    assert bool(told.remedy) == (level != "ok")
+
+
+def test_the_dead_letters_of_an_inbox_are_told_of_once_and_its_delivery_limit_as_any_other():
+    findings = queues(QueueFacts("in", 0, 1, delivery_limit=5, policy="strict"), QueueFacts("dead.in", 5000))
+    assert [(subject, text[:9]) for _, subject, text in bad(findings)] == [("in", "a policy "), ("in", "0 message")]
+
+
 def test_silence_on_a_channel_is_measured_against_the_consumer_timeout():
     def told(idle_s, **queue):
         return bad(queues(QueueFacts("q", 0, 1, **queue), channels=(ChannelFacts("crawl-consumer@a", 3, idle_s),)))
@@ -332,13 +356,21 @@ def test_silence_on_a_channel_is_measured_against_the_consumer_timeout():
 RUNG = QueueFacts("crawl.delay.500", held=54, members=3, online=2, followers=("rabbit@b",))
 
 
-def held(first, second, version="3.10.8", vhost="/"):
-    looks = [{queue.name: queue} for queue in (first, second)]
-    return check_held.check(*looks, version=version, vhost=vhost)
+def looks_at(*queues):
+    return [{queue.name: queue} for queue in queues]
 
 
-def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_two_looks_holds_on_to_it():
-    assert check_held.suspicious({"crawl.delay.500": RUNG}, "3.10.8")
+def held(*queues, version="3.10.8", vhost="/"):
+    """What is found when these were seen one after the other, and before them the first as often as it takes."""
+    looks = looks_at(*queues[:1] * (check_held.LOOKS - len(queues)), *queues)
+    return check_held.check(looks, version=version, vhost=vhost)
+
+
+def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_any_two_looks_holds_on_to_it():
+    for looks in range(1, check_held.LOOKS):
+        assert check_held.suspicious(looks_at(RUNG) * looks, "3.10.8")
+        assert check_held.check(looks_at(RUNG) * looks, version="3.10.8", vhost="/") == []  # so few prove nothing
+    assert not check_held.suspicious(looks_at(RUNG) * check_held.LOOKS, "3.10.8")
     (finding,) = held(RUNG, replace(RUNG, held=56))
     assert (finding.level, finding.subject) == (Level.ERROR, "crawl.delay.500")
     assert finding.text.startswith("56 messages ought to have left it")
@@ -349,21 +381,26 @@ def test_a_queue_that_lacks_a_member_and_gives_nothing_away_between_two_looks_ho
 )
 def test_a_queue_whose_messages_are_on_their_way_holds_on_to_nothing(changes):
     assert held(RUNG, replace(RUNG, **changes)) == []
+    assert not check_held.suspicious(looks_at(RUNG, replace(RUNG, **changes)), "3.10.8")
 
 
-def test_one_look_proves_nothing():
-    queues = {"crawl.delay.500": RUNG}
-    assert check_held.check(queues, queues, version="3.10.8", vhost="/") == []
+def test_a_busy_queue_that_gives_some_away_at_one_look_of_five_holds_on_to_nothing():
+    assert held(*(replace(RUNG, held=number) for number in (3, 9, 9, 8, 30))) == []
+    assert len(held(*(replace(RUNG, held=number) for number in (3, 9, 9, 9, 30)))) == 1
+
+
+def test_a_queue_that_was_made_meanwhile_holds_on_to_nothing():
+    assert check_held.check([{}, *looks_at(RUNG) * (check_held.LOOKS - 1)], version="3.10.8", vhost="/") == []
 
 
 @pytest.mark.parametrize(("version", "holds"), [("3.10.8", 1), ("3.12.4", 1), ("3.12.5", 0), ("4.0.5", 0), (None, 1)])
 def test_only_a_rabbitmq_before_it_was_mended_holds_on_to_messages(version, holds):
-    assert check_held.suspicious({"crawl.delay.500": RUNG}, version) is bool(holds)
-    assert len(held(RUNG, RUNG, version=version)) == holds
+    assert check_held.suspicious(looks_at(RUNG), version) is bool(holds)
+    assert len(held(RUNG, version=version)) == holds
 
 
 def test_the_command_that_moves_the_leader_survives_the_shell_and_erlang():
-    (finding,) = held(RUNG, RUNG, vhost='Eve\'s "crawl" \\')  # a quote for the shell, two and a backslash for Erlang
+    (finding,) = held(RUNG, vhost='Eve\'s "crawl" \\')  # a quote for the shell, two and a backslash for Erlang
     program, command, erlang = shlex.split(finding.command)
     assert (program, command) == ("rabbitmqctl", "eval")
     assert r"""<<"Eve's \"crawl\" \\"/utf8>>""" in erlang
@@ -372,7 +409,7 @@ def test_the_command_that_moves_the_leader_survives_the_shell_and_erlang():
 
 def test_without_a_node_that_could_lead_there_is_no_command():
     alone = replace(RUNG, online=1, followers=())
-    (finding,) = held(alone, alone)
+    (finding,) = held(alone)
     assert (finding.command, bool(finding.remedy)) == ("", True)
 
 

@@ -179,6 +179,8 @@ def test_the_first_errand_of_a_url_counts():
         ({"to": 3}, "to: "),
         ({"to": "x" * 65}, "to: "),
         ({"route": "k" * 256}, "route.1: too long"),
+        ({"route": "k\n"}, "route.1: a control character in a routing key"),
+        ({"route": ("y", "b.\0")}, "route.1: a control character in a routing key"),
         ({"route": ("no exchange", "k")}, "route.0: "),
         ({"route": ("x", "k", "z")}, "route"),
         ({"priority": 0}, "priority: "),
@@ -201,6 +203,21 @@ def test_nesting_without_end_is_no_meta():
         deep = [deep]
     with pytest.raises(ValueError, match=r"^meta"):
         page().follow("x", meta={"a": deep})
+
+
+def test_a_meta_that_is_taken_can_be_read_out_of_its_message():
+    """What is admitted and cannot be read becomes a dead letter that nobody ends, and its crawl never completes."""
+    deep, deepest = [], 0
+    for depth in range(1, 400):
+        deep = [deep]
+        try:
+            said = errand(meta={"a": deep})
+        except ValueError:
+            break
+        message = UrlMessage.model_construct(crawl="c", url=HOME, **said.fields())
+        assert UrlMessage.decode(message.encode()).meta == {"a": deep}
+        deepest = depth
+    assert 100 < deepest < 399
 
 
 def test_saying_nothing_is_no_errand():
@@ -282,11 +299,13 @@ def test_an_own_route_that_passes_by_the_group_that_admits_its_url_is_an_error_o
         {"exchanges": {"x": {"type": "direct"}}, "queues": queues, "crawls": {"c": {"exchange": "x", "key": "a"}}}
     )
     both, passing = [Errand(route=("", "a"))], [Errand(route=("", ""))]
-    for group in (None, "other"):
-        Reach(topology, "c", group).check([*both, *passing])
-    Reach(topology, "c", "main").check(both)
-    with pytest.raises(RouteInvalid, match="route '' of exchange 'x' comes to no queue of group 'main', only to other"):
-        Reach(topology, "c", "main").check(passing)
+    for groups in ((), ("other",)):
+        Reach(topology, "c", *groups).check([*both, *passing])
+    for groups in (("main",), ("other", "main")):
+        reach = Reach(topology, "c", *groups)
+        reach.check(both)
+        with pytest.raises(RouteInvalid, match="'' of exchange 'x' comes to no queue of group 'main', only to other"):
+            reach.check(passing)
 
 
 def test_a_priority_that_no_queue_looks_at_is_warned_of_once(caplog):

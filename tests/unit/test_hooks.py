@@ -38,6 +38,7 @@ class Telling(Spider):
         self.told.append(("retry", failure.url.removeprefix(HOME), failure.reason, failure.status, failure.attempts))
 
     async def on_failure(self, failure):
+        assert failure.parent == HOME
         self.told.append(("failure", failure.url.removeprefix(HOME), failure.outcome, failure.status, failure.attempts))
 
     async def on_finish(self, finished):

@@ -1,6 +1,8 @@
 """Seeding from an inbox on the in-memory broker: nothing is let go before it is safe, and an end when it is empty."""
 
 import asyncio
+import json
+import re
 
 import pytest
 
@@ -11,6 +13,8 @@ from crawl_producer.broker import Outgoing
 from crawl_producer.declarations import Binding, Exchange, Queue
 from crawl_producer.errors import PublishFailed, TopologyMissing, Unroutable
 from crawl_producer.memory_broker import MemoryBroker
+from crawl_producer.message import UrlMessage
+from crawl_producer.own_routes import Reach
 from crawl_producer.routing import Router
 from crawl_producer.seeding import Seeding
 from crawl_producer.sources.inbox import PREFETCH, Inbox
@@ -41,7 +45,8 @@ class World:
         admission = Admission([self.ledger], self.broker, Router(topology().crawls["c"]))
         seeding = Seeding("c", admission, self.ledger.seed_parent)
         async with MemoryBroker(self.broker.server) as client, Inbox(client, "in") as inbox:
-            return await drain(inbox, seeding, stop=self.stop, follow=follow)
+            routes = Reach(topology(), "c", "main")
+            return await drain(inbox, seeding, routes=routes, stop=self.stop, follow=follow)
 
     async def left(self, queue):
         return (await self.broker.depth(queue)).ready
@@ -91,6 +96,32 @@ def test_bad_ones_go_to_the_dead_letters_byte_for_byte_with_the_reason():
         assert [body for body, _ in letters] == [b"nonsense", b'{"uri": 1}']
         assert [headers["crawl-reason"] for _, headers in letters] == ["undecodable: syntax", "undecodable: no_url"]
         assert {headers["crawl-queue"] for _, headers in letters} == {"in"}
+
+    play(story)
+
+
+def test_what_is_said_of_a_url_travels_with_it_and_what_cannot_be_is_a_dead_letter():
+    said = {"url": "https://e.org/", "to": "article", "route": "k", "meta": {"section": "politics"}}
+    bad = [
+        {"meta": ["no object"]},
+        {"to": "__init__"},
+        {"priority": 11},
+        {"route": "nowhere"},
+        {"meta": {"\ud800": []}},
+    ]
+
+    async def story(world):
+        await world.declare()
+        await world.send(*(json.dumps(one) for one in (said, *({"url": "https://e.org/b", **one} for one in bad))))
+        report = await world.drain()
+        assert (report.admitted, report.rejected) == (1, len(bad))
+        (message,) = [UrlMessage.decode(stored.body) for stored in world.broker.server.queue("q").ready]
+        assert (message.to, message.route, message.meta) == ("article", ("", "k"), {"section": "politics"})
+        reasons = [stored.headers["crawl-reason"] for stored in world.broker.server.queue("dead.in").ready]
+        words = [re.match(r"undecodable: (\w+)", reason)[1] for reason in reasons]
+        assert words == ["meta", "to", "priority", "route", "meta"]
+        assert reasons[3].endswith("route 'nowhere' of exchange 'x' comes to no queue; bound there: 'k'")
+        assert all(reason.encode() for reason in reasons)
 
     play(story)
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from crawl_consumer.links import (
+    MAX_METAS,
+    MAX_REFERENCES,
     REMEMBERED,
     REMEMBERED_CHARS,
     base_url,
@@ -51,6 +53,19 @@ def test_fragments_are_dropped_before_references_are_compared():
 )
 def test_a_reference_to_the_page_itself_is_none(markup):
     assert list(hrefs(tree(markup))) == []
+
+
+def test_references_beyond_a_number_are_left_out_and_counted():
+    markup = "<a href=0>" + "".join(f"<a href={number}>" for number in range(MAX_REFERENCES + 7)) + "<a href=1 rel=x>"
+    found = written(tree(markup))
+    assert list(found.references) == [str(number) for number in range(MAX_REFERENCES)]
+    assert found.left_out == 7
+    assert hrefs_of_text(markup) == list(found.references)
+
+
+def test_meta_elements_beyond_a_number_are_not_read():
+    metas = written(tree("<meta name=a content=b>" * (MAX_METAS + 1))).metas
+    assert metas == [("a", "b")] * MAX_METAS
 
 
 def test_other_elements_are_no_links():
@@ -119,7 +134,7 @@ def test_links_are_found_in_markup_that_no_tree_can_hold(markup, found):
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    "piece", ["<a ", "<!--", "<a '", "<a \"'", "<script>", "<a href=", "<a/", " href ", '<a href="']
+    "piece", ["<a ", "<!--", "<a '", "<a \"'", "<script>", "<a href=", "<a/", " href ", '<a href="', "<a &amp;", "é"]
 )
 def test_markup_made_to_be_slow_is_not(piece):
     hrefs_of_text("<a " + piece * 200_000)

@@ -87,6 +87,20 @@ def test_without_robots_txt_nothing_is_fetched_and_the_reason_is_told():
     assert look["outcome"].startswith("parked for 3")
 
 
+@pytest.mark.parametrize("obey", [True, False])
+def test_what_is_blocked_says_why_and_what_helps(obey):
+    seen, web = looks({HOME: FailureKind.BLOCKED, f"{HOME}robots.txt": FailureKind.BLOCKED}, obey=obey)
+    (about,) = sight.told(seen, SPEC)
+    shown = "\n".join(sight.lines([about]))
+    assert (about["outcome"], len(web.fetched)) == ("blocked", 1)
+    assert "blocked: as told" in shown or "blocked (as told)" in shown
+    assert "--allow-network" in shown
+    assert (about["robots"] == {"verdict": "blocked", "because": "as told"}) is obey
+    with pytest.raises(NoPage, match=r"blocked.*as told") as caught:
+        page_of(seen, CRAWL)
+    assert "--allow-network" in caught.value.remedy
+
+
 def test_a_crawl_that_does_not_obey_does_not_ask():
     (look,), web = looks({HOME: html()}, obey=False)
     assert (look.outcome, look.robots_because) == ("ok", "")

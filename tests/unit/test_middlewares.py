@@ -9,7 +9,7 @@ from crawl_consumer.errors import SpiderInvalid
 from crawl_consumer.fetch import Fetcher, FetchLimits
 from crawl_consumer.spider import Drop, Refuse, Rule, Spider
 from crawl_consumer.spiders.checking import check
-from raw_web import raw_web
+from raw_web import LOOPBACK, raw_web
 from small_world import HOME, World, html
 
 
@@ -168,7 +168,7 @@ def test_what_is_no_middleware_and_no_rule_is_found_before_the_first_page(attrib
 def test_the_fetcher_sends_them_besides_its_own():
     async def main():
         async with raw_web({"/": b"HTTP/1.1 204 No Content\r\n\r\n"}) as web:
-            fetcher = Fetcher(FetchLimits(), user_agent="Test/1", connections=1)
+            fetcher = Fetcher(FetchLimits(), user_agent="Test/1", connections=1, guard=LOOPBACK)
             async with fetcher:
                 await fetcher.fetch(web.url("/"), headers={"X-Signed": "yes", "User-Agent": "Other/1"})
             return web.requests[0]

@@ -11,8 +11,9 @@ from crawl_consumer.outcome import (
     judge,
     pushback_ms,
     spider_raised,
+    unparsable,
 )
-from crawl_consumer.robots import Denied, Unreachable
+from crawl_consumer.robots import Blocked, Denied, Unreachable
 from crawl_producer.topology import RetrySpec
 
 POLICY = RetrySpec(max_attempts=3, first_delay_s=10, factor=4, max_delay_s=60)
@@ -52,7 +53,7 @@ def test_not_now_is_retried_and_dies_at_last(status):
     assert verdict(response(status), attempt=2) == Dead(f"failed_http_{status}", f"http_{status}")
 
 
-@pytest.mark.parametrize("kind", [k for k in FailureKind if k is not FailureKind.TOO_LARGE])
+@pytest.mark.parametrize("kind", [k for k in FailureKind if k not in {FailureKind.TOO_LARGE, FailureKind.BLOCKED}])
 def test_a_failure_on_the_way_is_retried_and_dies_at_last(kind):
     failure = FetchFailure(kind, "somewhere", 1.0)
     assert verdict(failure) == Retry(kind.value, 10)
@@ -61,6 +62,16 @@ def test_a_failure_on_the_way_is_retried_and_dies_at_last(kind):
 
 def test_a_page_above_the_limit_is_final():
     assert verdict(FetchFailure(FailureKind.TOO_LARGE, "9 MiB", 1.0)) == Finish("too_large")
+
+
+def test_what_the_crawls_rules_refuse_is_final_and_no_dead_letter():
+    assert verdict(FetchFailure(FailureKind.BLOCKED, "127.0.0.1 is not a public address", 1.0)) == Finish("blocked")
+
+
+def test_a_page_that_would_do_harm_to_parse_is_final_and_an_error_page_stays_what_it_is():
+    assert unparsable(Finish("ok")) == Finish("unparsable")
+    assert unparsable(Finish("http_404")) == Finish("http_404")
+    assert unparsable(Retry("http_503", 10)) == Retry("http_503", 10)
 
 
 def test_delays_are_capped_and_spread():
@@ -103,4 +114,5 @@ def test_a_defect_is_tried_elsewhere_and_dies_at_last():
 
 def test_robots_txt_ends_a_url_or_lets_it_wait():
     assert forbidden(Denied()) == Finish("robots_denied")
+    assert forbidden(Blocked("127.0.0.1 is not a public address")) == Finish("blocked")
     assert forbidden(Unreachable(retry_after_s=300)) == Park(300)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from crawl_consumer import settling, worker
+from crawl_consumer.parsing import UNTRIED_BYTES, ChildLost, Parsing
 from crawl_consumer.response import FailureKind
 from crawl_consumer.spider import Spider
 from crawl_dedup.ledger import ALIVE_TTL_S
@@ -75,6 +76,7 @@ AT_LAST = [*TWICE[:4], "fetch /", "dead /", "done /", "acked /"]
         pytest.param([FailureKind.DNS, html()], TWICE, {"ok": 1}, id="DNS failure"),
         pytest.param(FailureKind.DNS, AT_LAST, {"failed_dns": 1}, id="DNS failure at last"),
         pytest.param(FailureKind.TOO_LARGE, ONCE, {"too_large": 1}, id="too large"),
+        pytest.param(FailureKind.BLOCKED, ONCE, {"blocked": 1}, id="blocked"),
     ],
 )
 def test_an_answer_ends_its_delivery_after_the_successor(page, trail, outcomes):
@@ -102,6 +104,12 @@ def test_robots_denied():
     assert books.outcomes == {"robots_denied": 1}
 
 
+def test_a_site_whose_robots_txt_is_blocked_is_blocked_at_once():
+    _, told, books = lived({ROBOTS: FailureKind.BLOCKED}, crawl={"robots": {}})
+    assert told == ["fetch /robots.txt", "done /", "acked /"]
+    assert books.outcomes == {"blocked": 1}
+
+
 def test_robots_unreachable_is_parked_and_no_attempt():
     pages = {ROBOTS: [AWAY, rules()], HOME: html()}
     _, told, books = lived(pages, crawl={"robots": {"retry_s": [0.05]}, "retry": {"max_attempts": 1}})
@@ -122,6 +130,38 @@ def test_not_html_is_a_record_without_links():
     world, told, books = lived({HOME: page})
     assert (told, books.outcomes) == (ONCE, {"ok": 1})
     assert [(r["content_type"], r["title"], r["links"]) for r in world.sink.records] == [("image/png", None, 0)]
+
+
+#: Half a million elements take 40 MiB.
+COSTLY = b"<a href=/a>" + b"<p>" * UNTRIED_BYTES
+
+
+@pytest.mark.parametrize(
+    ("status", "trail", "outcomes"), [(200, ONCE, {"unparsable": 1}), (503, AT_LAST, {"failed_http_503": 1})]
+)
+def test_html_that_would_take_too_much_to_parse_is_not_seen_by_the_spider(status, trail, outcomes):
+    async def frugal(world):
+        world.parsing = Parsing(tree_bytes=16 << 20)
+        await world.seed(HOME)
+
+    world, told, books = lived({HOME: (status, {}, COSTLY)}, before=frugal)
+    assert (told, books.outcomes, world.sink.records) == (trail, outcomes, [])
+
+
+def test_a_lost_process_that_parses_is_a_defect_and_the_page_is_tried_again():
+    class Unlucky(Parsing):
+        async def _tried(self, markup):
+            if not world_s_luck.pop():
+                raise ChildLost("as told")
+            return await super()._tried(markup)
+
+    async def unlucky(world):
+        world.parsing = Unlucky()
+        await world.seed(HOME)
+
+    world_s_luck = [True, False]
+    _, told, books = lived({**PAIR, HOME: (200, {}, html("/a")[2] + b"<p>some text</p>" * 40_000)}, before=unlucky)
+    assert (told[:4], books.outcomes) == (TWICE[:4], {"ok": 2})
 
 
 @pytest.mark.parametrize("body", [b"", b"<", b"\0" * 9, b"<!--", b"<html", b"</p>\xff\xfe<a href='", b"<a " * 9999])

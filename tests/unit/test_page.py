@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl_consumer.page import MAX_DEPTH, Follow, Page
+from crawl_consumer import links, markup
+from crawl_consumer.page import MAX_DEPTH, MAX_TITLE_CHARS, Follow, Page
 from crawl_consumer.response import Headers, Response
 from crawl_dedup import UrlInvalid
 from crawl_producer.message import UrlMessage
@@ -145,6 +146,44 @@ def test_the_title_is_the_document_s_with_white_space_collapsed():
     assert page(b"<title>\n a <b>&amp; \xc2\xa0 b</title><svg><title>x</title></svg>").title == "a <b>& b"
     assert page(b"<body><p>x<title>late</title>").title == "late"
     assert page(b"<title></title>").title == ""
+
+
+def test_of_a_huge_title_the_beginning_is_kept():
+    seen = page(b"<title> " + b"two\nwords " * 100_000)
+    assert seen.title == ("two words " * MAX_TITLE_CHARS)[:MAX_TITLE_CHARS]
+
+
+def test_links_behind_the_last_that_is_read_are_counted(monkeypatch):
+    monkeypatch.setattr(links, "MAX_REFERENCES", 2)
+    seen = page(b"<a href=1><a href=2><a href=3><a href=1><a href=4>")
+    assert [url.rpartition("/")[2] for url in seen.links()] == ["1", "2"]
+    assert seen.rejected == {"too_many_links": 2}
+
+
+def test_reading_a_page_counts_no_link_that_nobody_asked_for():
+    seen = page(b"<a href=mailto:a@b><a href=b>")
+    seen.read_apart()
+    assert seen.rejected == {}
+    assert (seen.links(), seen.rejected) == (["http://site.example/folder/b"], {"scheme": 1})
+
+
+def test_a_page_that_is_given_up_is_empty_and_says_why():
+    seen = page(b"<title>a</title><meta name=robots content=none><a href=b>text")
+    seen.give_up("too large")
+    assert (seen.title, seen.metas, seen.links(), seen.text, seen.css("a").getall()) == (None, [], [], "", [])
+    assert (seen.parse_error, seen.is_html, seen.follow("b")) == (
+        "too large",
+        True,
+        Follow("http://site.example/folder/b"),
+    )
+
+
+@given(st.lists(st.sampled_from(["a", "bc", " ", "\n\t", "\u2003", "\x1f", "é"]), max_size=60), st.integers(1, 9))
+def test_white_space_is_collapsed_alike_however_long_a_text_is(pieces, stretch):
+    text = "".join(pieces)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markup, "STRETCH_CHARS", stretch)
+        assert markup.collapsed(text) == " ".join(text.split())
 
 
 def test_text_leaves_out_what_is_not_read():

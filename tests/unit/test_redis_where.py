@@ -1,9 +1,11 @@
 """Redis URLs: where they lead, and that a wrong one is refused without its password."""
 
+import asyncio
+
 import pytest
 
 from crawl_dedup import LedgerRefused
-from crawl_dedup.redis_where import BehindSentinels, FixedAddress, where
+from crawl_dedup.redis_where import BehindSentinels, FixedAddress, redis_servers, where
 
 SECRET = "s3cret-word"
 
@@ -20,6 +22,20 @@ def test_a_plain_url_leads_to_one_address(url, address):
     place = where(url, name="tests")
     assert isinstance(place, FixedAddress)
     assert place.address == address
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("redis://redis1:7000/3", [("redis1", 7000)]),
+        ("rediss://redis1", [("redis1", 6379)]),
+        ("redis://", [("localhost", 6379)]),
+        ("redis://[::1]:7000/0", [("::1", 7000)]),
+        ("unix:///run/redis.sock", []),
+    ],
+)
+def test_a_plain_url_names_one_server_or_a_socket(url, servers):
+    assert asyncio.run(redis_servers(url)) == servers
 
 
 @pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel"])

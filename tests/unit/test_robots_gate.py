@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from crawl_consumer import robots
 from crawl_consumer.response import FailureKind, FetchFailure, Headers, Response
-from crawl_consumer.robots import PARK_S, Allowed, Denied, NoRobots, RobotsGate, Unreachable, token_of
+from crawl_consumer.robots import PARK_S, Allowed, Blocked, Denied, NoRobots, RobotsGate, Unreachable, token_of
 from crawl_dedup import LedgerUnavailable, MemoryRobots, MemoryRobotsStore
 from crawl_producer.topology import CrawlSpec, RobotsSpec
 
@@ -243,6 +243,45 @@ def test_the_oldest_origins_are_forgotten_when_there_are_too_many():
     assert 2 <= kept < 12
     assert chars <= robots.REMEMBERED_CHARS
     assert asked == 12
+
+
+BLOCKED = Blocked("blocked: as told")
+
+
+def test_a_site_whose_robots_txt_is_where_the_crawl_may_not_go_is_blocked_and_not_waited_for(monkeypatch):
+    async def story():
+        async with gate(web := Web(FailureKind.BLOCKED)) as mine:
+            return [await mine.verdict(f"{SITE}/{n}") for n in range(3)], len(web.asked)
+
+    assert asyncio.run(story()) == ([BLOCKED] * 3, 1)
+    monkeypatch.setattr(robots, "BLOCKED_S", 0.0)
+    assert asyncio.run(story()) == ([BLOCKED] * 3, 3)
+
+
+def test_what_is_blocked_for_one_crawl_is_not_for_another_that_shares_the_memory():
+    async def story():
+        store = Memory()
+        async with gate(Web(FailureKind.BLOCKED), store, "a") as one, gate(Web(FILE), store, "b") as other:
+            assert await one.verdict(SITE + "/") == BLOCKED
+            assert store.records == {}
+            assert await other.verdict(SITE + "/private") == Denied()
+            # It goes where it may not fetch on what the other one has learned; the page itself is blocked then.
+            async with gate(Web(FailureKind.BLOCKED), store, "c") as third:
+                assert await third.verdict(SITE + "/") == Allowed(500.0)
+
+    asyncio.run(story())
+
+
+def test_a_redirect_to_where_the_crawl_may_not_go_blocks_the_site_that_sends_there():
+    inside = "http://inside.example"
+    web = Web({SITE: (302, {"location": f"{inside}/robots.txt"}), inside: FailureKind.BLOCKED})
+
+    async def story():
+        async with gate(web) as gate_:
+            return await gate_.verdict(SITE + "/")
+
+    assert asyncio.run(story()) == BLOCKED
+    assert len(web.asked) == 2
 
 
 def test_a_shared_memory_that_is_gone_is_told_to_whoever_asks_and_to_nobody_else():

@@ -32,6 +32,15 @@ def refusal(url, *, depth=1, root="example.org", redirects=0, **rules):
         ("https://example.org/docs/x", {"allow": ["/docs/", "/faq"]}, None),
         ("https://example.org/docs/private", {"allow": ["/docs/"], "deny": ["private"]}, "deny"),
         ("https://example.org/" + "a" * 100, {"max_url_chars": 100}, "too_long"),
+        ("http://example.org:6667/", {}, "port"),
+        ("http://example.org:8080/", {"ports": [80, 443]}, "port"),
+        ("http://example.org:8080/", {"ports": [80, 8080]}, None),
+        ("http://example.org/", {"ports": [80]}, None),
+        ("https://example.org/a:80/", {"ports": [80]}, "port"),
+        ("https://example.org/", {"ports": [443]}, None),
+        ("http://[2001:4860::8888]/", {"any_host": True, "ports": [80]}, None),
+        ("http://[2001:4860::8888]:8888/", {"any_host": True, "ports": [80]}, "port"),
+        ("http://[2001:4860::25]:25/", {"any_host": True}, "port"),
     ],
 )
 def test_a_url_is_in_scope_or_refused_for_one_reason(url, rules, reason):

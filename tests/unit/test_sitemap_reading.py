@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import socket
+import time
 import tracemalloc
 
 import pytest
@@ -107,6 +109,60 @@ def test_an_entity_bomb_is_refused_before_it_is_looked_at():
         f'<!ENTITY {chr(b)} "{f"&{chr(b - 1)};" * 10}">' for b in range(ord("b"), ord("k"))
     )
     assert read(bomb + "]>" + urlset("&j;")) == ["doctype"]
+
+
+def test_a_quadratic_blowup_is_refused_before_it_is_looked_at():
+    blowup = f'<!DOCTYPE b [<!ENTITY a "{"a" * 50_000}">]>' + urlset("&a;" * 50_000)
+    assert read(blowup) == ["doctype"]
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!DOCTYPE urlset SYSTEM "{canary}">',
+        '<!DOCTYPE urlset PUBLIC "-//x//" "{canary}">',
+        '<!DOCTYPE urlset [<!ENTITY e SYSTEM "{canary}">]>',
+        '<!DOCTYPE urlset [<!ENTITY % e SYSTEM "{canary}"> %e;]>',
+        '<!DOCTYPE urlset [<!ENTITY e SYSTEM "file:///etc/hostname">]>',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_nothing_that_a_document_names_is_fetched(declaration, encoding):
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        canary.setblocking(False)
+        named = declaration.format(canary=f"http://127.0.0.1:{canary.getsockname()[1]}/x")
+        found = read((named + urlset("https://e.org/&e;")).encode(encoding))
+        with pytest.raises(BlockingIOError):
+            canary.accept()
+    assert found in (["doctype"], ["not_a_sitemap"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<urlset><!DOCTYPE b [<!ENTITY e "x">]><url><loc>https://e.org/&e;</loc></url></urlset>',
+        '<urlset/><!DOCTYPE b [<!ENTITY e "x">]><urlset><url><loc>https://e.org/&e;</loc></url></urlset>',
+        '<?xml version="1.0"?><!-- --><!DOCTYPE b [<!ENTITY e "x">]>' + urlset("https://e.org/&e;"),
+        '<![CDATA[<!DOCTYPE b [<!ENTITY e "x">]>]]>' + urlset("https://e.org/&e;"),
+    ],
+)
+def test_no_entity_is_expanded_wherever_it_is_declared(content):
+    assert not any(isinstance(entry, Found) and entry.url.endswith("/x") for entry in read(content))
+
+
+@pytest.mark.parametrize(
+    "piece", ['a{}="" ', 'xmlns:a{}="b" ', 'p:a{}="" ', "><a{}", "/><a{}", "><![CDATA[{}", "><!--{}", "><?a{}", "&a{};"]
+)
+def test_xml_takes_time_in_proportion_to_its_size(piece):
+    def cpu_s(pieces):
+        content = "<urlset xmlns:p='p' " + "".join(map(piece.format, range(pieces)))
+        began_s = time.process_time()
+        read(content)
+        return time.process_time() - began_s
+
+    cpu_s(100)
+    few_s = max(cpu_s(10_000) for _ in range(3))
+    assert min(cpu_s(80_000) for _ in range(2)) < 24 * few_s  # eight times as long, or sixty-four
 
 
 def test_entities_that_nobody_declared_stay_text():

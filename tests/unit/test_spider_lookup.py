@@ -2,14 +2,12 @@
 
 import re
 import sys
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 
 from crawl_consumer.errors import SpiderInvalid
 from crawl_consumer.spider import Spider, load_spider
-from crawl_consumer.spiders import loading
 from crawl_consumer.spiders.choosing import spiders_for
 from crawl_producer.errors import TopologyInvalid
 from crawl_producer.topology_file import Found, load, parse_topology
@@ -162,9 +160,13 @@ def test_the_file_s_own_mistakes_are_found_without_importing_anything(old, new, 
         parse_topology(EXCHANGES.replace(old, new), "exchanges.yaml")
 
 
-def test_a_spider_that_a_package_brings_is_found_by_its_name(folder, monkeypatch):
-    points = EntryPoints([EntryPoint("news", "my_news:Front", "crawl.spiders")])
-    monkeypatch.setattr(loading, "entry_points", lambda group: points.select(group=group))
+def test_a_spider_that_a_package_brings_is_found_by_its_name(folder, tmp_path_factory, monkeypatch):
+    installed = tmp_path_factory.mktemp("site-packages")
+    (installed / "news-1.0.dist-info").mkdir()
+    (installed / "news-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: news\nVersion: 1.0\n")
+    points = "[crawl.spiders]\nnews = my_news:Front\n"
+    (installed / "news-1.0.dist-info" / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(installed)
     assert load_spider("news").name == "front"
     with pytest.raises(SpiderInvalid, match="'newz' names no spider") as caught:
         load_spider("newz")

@@ -557,4 +557,4 @@ def test_half_a_character_in_an_error_reaches_the_dead_letter_all_the_same():
 
     _, books, dead = crawled({HOME: html()}, spider=Surrogate())
     assert books.outcomes == {"failed_spider": 1}
-    assert "ValueError: ?" in dead[0][0]
+    assert r"ValueError: \ud83d" in dead[0][0]

@@ -45,6 +45,12 @@ def test_a_good_file_is_read():
     assert topology.queues["news.front"].bindings[0].key == "news.front"
 
 
+def test_networks_are_read_in_both_families_and_single_addresses_too():
+    text = changed(CRAWL, CRAWL + " allow_networks: [10.0.0.0/8, 10.1.2.3, 'fd00::/8', '::1'],")
+    read = parse_topology(text, "exchanges.yaml").crawls["news"].allow_networks
+    assert list(map(str, read)) == ["10.0.0.0/8", "10.1.2.3/32", "fd00::/8", "::1/128"]
+
+
 def test_the_packaged_file_is_in_order():
     load(Found(REPOSITORY / "exchanges.yaml", "test"))
 
@@ -84,6 +90,12 @@ TYPES = "'direct', 'topic', 'fanout' or 'headers'"
         (QUEUE, QUEUE + "\n    type: classic\n    delivery_limit: 3", "5: queues.news.front: delivery_limit needs type: quorum; classic queues do not count redeliveries"),
         ("key: news.front}\nc", "key: news.front, arguments: {a: 1.5}}\nc", "8: queues.news.front.bindings.0.arguments.a: must be text, a whole number, true or false"),
         ("key: news.front}\nc", f"key: {'n' * 256}}}\nc", "8: queues.news.front.bindings.0.key: too long; a routing key has at most 255 bytes"),
+        ("key: news.front}\nc", 'key: "a\\nb"}\nc', "8: queues.news.front.bindings.0.key: a control character in a routing key; keys are written in one line"),
+        (CRAWL, CRAWL + " allow_networks: [10.0.0.0/8, intranet],", "10: crawls.news.allow_networks.1: no network; write 10.0.0.0/8, or 10.1.2.3 for one address"),
+        (CRAWL, CRAWL + " allow_networks: [10.1.2.3/8],", "10: crawls.news.allow_networks.0: an address inside of a network; write 10.0.0.0/8, or the address alone"),
+        (CRAWL, CRAWL + " allow_networks: 10.0.0.0/8,", "10: crawls.news.allow_networks: must be a list; write [a, b], or one line '- a' for each"),
+        (CRAWL, CRAWL + " scope: {ports: [80, 25]},", "10: crawls.news.scope.ports.1: another protocol's port, where no web page is; leave it out"),
+        (CRAWL, CRAWL + " scope: {ports: [99999]},", "10: crawls.news.scope.ports.0: must be less than or equal to 65535"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_where_it_is_with_what_would_be_right(old, new, mistake):
@@ -156,6 +168,62 @@ def test_a_key_that_also_reaches_another_crawls_queue_is_a_mistake():
     queue = "  other: {crawl: docs, bindings: [{exchange: x, key: 'news.#'}, {exchange: y, key: d}]}"
     (line,) = mistakes(changed("crawls:", f"{queue}\ncrawls:\n  docs: {{exchange: y, key: d}}"))
     assert "crawls.news.key: the key 'news.front' also reaches 'other', a queue of crawl 'docs'" in line
+
+
+def grouped(crawl, **bindings):
+    """A topology of one crawl, each of whose groups has one queue with these bindings."""
+    queues = "".join(
+        f"  q.{group}: {{crawl: c, group: {group}, bindings: [{bound}]}}\n" for group, bound in bindings.items()
+    )
+    exchanges = "exchanges:\n  x: {type: topic, alternate: y}\n  y: {type: fanout}\n  h: {type: headers}\n"
+    return f"{exchanges}queues:\n{queues}crawls:\n  c: {crawl}\n"
+
+
+FRONTS, ALL, REST = "{exchange: x, key: front}", "{exchange: x, key: '#'}", "{exchange: y}"
+HEADED = "{exchange: h, arguments: {x-match: any, a: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("crawl", "path"),
+    [
+        ("{exchange: x, key: other}", "key"),
+        ("{exchange: x, key: front, seed_key: other}", "seed_key"),
+        ("{exchange: x, key: front, routes: [{match: a, key: other}]}", "routes.0.key"),
+    ],
+)
+def test_a_key_that_passes_a_group_by_is_a_mistake(crawl, path):
+    (line,) = mistakes(grouped(crawl, a=ALL, b=FRONTS))
+    assert line == (
+        f"exchanges.yaml:9: crawls.c.{path}: exchange 'x' brings the key 'other' to no queue of group 'b'; "
+        "bind one of its queues (bound there: '#', 'front'): every group of a crawl gets every URL"
+    )
+
+
+def test_each_group_that_is_passed_by_is_named():
+    lines = mistakes(grouped("{exchange: x, key: other}", a=ALL, b=FRONTS, c=HEADED))
+    assert [line.partition("to no queue of ")[2].partition(";")[0] for line in lines] == ["group 'b'", "group 'c'"]
+
+
+def test_an_alternate_that_is_never_taken_brings_a_group_nothing():
+    (line,) = mistakes(grouped("{exchange: x, key: other}", a=ALL, b=REST))
+    assert "to no queue of group 'b'" in line
+
+
+@pytest.mark.parametrize(
+    ("crawl", "bindings"),
+    [
+        (
+            "{exchange: x, key: other, seed_key: front}",
+            {"a": ALL, "b": f"{FRONTS}, {{exchange: x, key: oth*r}}, {{exchange: x, key: '*'}}"},
+        ),
+        ("{exchange: x, key: other, seed_key: front}", {"a": f"{FRONTS}, {REST}", "b": f"{FRONTS}, {REST}"}),
+        ("{exchange: y, routes: [{match: a, key: other, exchange: x}]}", {"a": REST, "b": REST}),
+        ("{exchange: h}", {"a": HEADED, "b": HEADED.replace("any", "all")}),
+    ],
+    ids=["patterns", "keys and an alternate", "a fanout exchange and an alternate", "headers, which a key cannot tell"],
+)
+def test_groups_may_get_every_url_in_ways_of_their_own(crawl, bindings):
+    parse_topology(grouped(crawl, **bindings), "exchanges.yaml")
 
 
 def test_alternates_may_not_run_in_a_circle_nor_lead_nowhere():

@@ -14,6 +14,7 @@ from crawl_producer.errors import BrokerUnreachable, TopologyDrift
 from crawl_producer.memory_broker import MemoryBroker
 from crawl_producer.plan import AT_ONCE, apply, plan
 from crawl_producer.render import definitions, mermaid, rabbitmqctl
+from crawl_producer.rights import in_rabbitmq
 from crawl_producer.topology_file import parse_topology
 
 TOPOLOGY = parse_topology(
@@ -21,7 +22,7 @@ TOPOLOGY = parse_topology(
 exchanges:
   x: {type: topic, alternate: y}
   y: {type: fanout, bindings: [{exchange: x, key: "y.#"}]}
-  z: {type: headers}
+  z: {type: headers, bindings: [{exchange: x, key: "q.#"}]}
 queues:
   q: {crawl: c, delivery_limit: 7, max_length: 9, bindings: [{exchange: x, key: "q.#"}]}
   old: {crawl: c, type: classic, max_priority: 3, bindings: [{exchange: y}]}
@@ -240,11 +241,12 @@ def test_definitions_hold_exactly_what_apply_declares_in_the_virtual_host():
 
 def test_the_script_is_shell_whatever_the_names_are():
     shell = shutil.which("sh")
-    script = rabbitmqctl(WANTED, 'it\'s; rm -rf "$HOME" \\', "o'hara")
+    script = rabbitmqctl(WANTED, 'it\'s; rm -rf "$HOME" \\', in_rabbitmq(TOPOLOGY))
     checked = subprocess.run([shell, "-n"], input=script, text=True, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
     argument = "'it'\"'\"'s; rm -rf \"$HOME\" \\'"
     assert f"rabbitmqctl add_vhost {argument}\n" in script
+    assert f"rabbitmqctl set_permissions -p {argument} crawl-seed " in script
 
 
 def test_the_picture_shows_crawls_exchanges_queues_and_one_plumbing():

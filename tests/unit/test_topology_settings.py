@@ -23,6 +23,7 @@ VARIABLES = {
     "CRAWL_RABBITMQ_MANAGEMENT": "http://rabbit:15672/",
     "CRAWL_REDIS_URL": "rediss://:hunter2@redis/3",
     "CRAWL_DELAY_S": "0",
+    "CRAWL_ALLOW_NETWORKS": "127.0.0.0/8, ::1",
 }
 
 
@@ -58,6 +59,7 @@ def test_variables_override_addresses_and_credentials_and_leave_the_rest(file, m
     assert (connection.heartbeat_s, connection.tls.ca_file) == (7, "ca.pem")
     assert loaded.topology.redis.url.get_secret_value() == "rediss://:hunter2@redis/3"
     assert loaded.topology.crawls["c"].politeness == PolitenessSpec(delay_s=0)
+    assert list(map(str, loaded.topology.crawls["c"].allow_networks)) == ["127.0.0.0/8", "::1/128"]
 
 
 def test_an_empty_variable_counts_as_unset(file, monkeypatch):
@@ -87,6 +89,7 @@ def test_secrets_do_not_show_in_a_representation(file, monkeypatch):
         ("CRAWL_RABBITMQ_MANAGEMENT", "http://me:hunter2@host"),
         ("CRAWL_REDIS_URL", "hunter2@host"),
         ("CRAWL_DELAY_S", "-1"),
+        ("CRAWL_ALLOW_NETWORKS", "127.0.0.0/8,hunter2"),
     ],
 )
 def test_a_wrong_variable_is_named_without_its_value(file, monkeypatch, variable, value):

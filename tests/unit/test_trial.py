@@ -28,7 +28,7 @@ PAGES = {
 def rules(**crawl):
     """The default ones without a delay, or other ones."""
     raw = default_topology().model_dump(mode="json", exclude={"connection", "redis"})
-    raw["crawls"][CRAWL] |= {"politeness": {"delay_s": 0}, **crawl}
+    raw["crawls"][CRAWL] |= {"politeness": {"delay_s": 0}, "allow_networks": ["127.0.0.0/8"], **crawl}
     return Rules(CRAWL, Topology.model_validate(raw))
 
 
@@ -153,7 +153,14 @@ def test_every_group_of_a_crawl_crawls_it():
         "queues": {
             group: {"crawl": "c", "group": group, "bindings": [{"exchange": "x"}]} for group in ("archive", "check")
         },
-        "crawls": {"c": {"exchange": "x", "politeness": {"delay_s": 0}, "journal": True}},
+        "crawls": {
+            "c": {
+                "exchange": "x",
+                "politeness": {"delay_s": 0},
+                "allow_networks": ["127.0.0.0/8"],
+                "journal": True,
+            }
+        },
     }
     with dictionary_site(PAGES) as site:
         ended = tried(site, Rules("c", Topology.model_validate(fanout)))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crawl_consumer.cli.workbench_options import CrawlOption, UrlArgument
+from crawl_consumer.cli.workbench_options import AllowNetworkOption, CrawlOption, UrlArgument
 from crawl_consumer.workbench import sight
 from crawl_consumer.workbench.looking import Look, looked_at
 from crawl_consumer.workbench.rules import Rules, rules_for
@@ -34,6 +34,7 @@ def fetch(
     *,
     crawl: CrawlOption = None,
     body: BodyOption = False,
+    allow_network: AllowNetworkOption = [],  # noqa: B006 - typer makes a list of its own
     as_json: JsonOption = False,
     topology: TopologyOption = None,
     debug: DebugOption = False,
@@ -47,7 +48,7 @@ def fetch(
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
 
     async def main() -> int:
-        rules = rules_for(loaded, crawl)
+        rules = rules_for(loaded, crawl, allow_networks=allow_network)
         looks = await looked_at(rules, url)
         _show(looks, rules, body=body, as_json=as_json)
         return ExitCode.DONE if looks[-1].outcome == "ok" else ExitCode.NO_PAGE

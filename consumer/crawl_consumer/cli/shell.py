@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from crawl_consumer.cli.consumer_options import CacheOption
-from crawl_consumer.cli.workbench_options import LongCrawlOption, UrlArgument
+from crawl_consumer.cli.workbench_options import AllowNetworkOption, LongCrawlOption, UrlArgument
 from crawl_consumer.workbench import prompt
 from crawl_consumer.workbench.rules import rules_for
 from crawl_producer.command import DebugOption, TopologyOption, examples, load_or_exit, reporting
@@ -33,6 +33,7 @@ def shell(
     url: UrlArgument,
     *,
     expression: ExpressionOption = None,
+    allow_network: AllowNetworkOption = [],  # noqa: B006 - typer makes a list of its own
     cache: CacheOption = None,
     crawl: LongCrawlOption = None,
     topology: TopologyOption = None,
@@ -45,7 +46,10 @@ def shell(
     Exit codes: 0 done, 18 there is no page, 1 the expression raised (all: docs/commands.md).
     """
     loaded = load_or_exit(PROGRAM, topology, debug=debug)
-    with reporting(PROGRAM, debug=debug), prompt.hand(rules_for(loaded, crawl), cache=cache) as hand:
+    with (
+        reporting(PROGRAM, debug=debug),
+        prompt.hand(rules_for(loaded, crawl, allow_networks=allow_network), cache=cache) as hand,
+    ):
         having = prompt.names(hand.fetch(url), hand)
         if expression is None:
             prompt.interact(having)

@@ -19,7 +19,7 @@ from crawl_consumer.cli.consumer_options import (
     QuietOption,
     SpiderOption,
 )
-from crawl_consumer.cli.workbench_options import CrawlOption
+from crawl_consumer.cli.workbench_options import AllowNetworkOption, CrawlOption
 from crawl_consumer.resolver import read_hosts
 from crawl_consumer.settings import DEFAULT_CONCURRENCY, ConsumerSettings
 from crawl_consumer.spiders.choosing import spiders_for
@@ -53,7 +53,7 @@ PatienceOption = Annotated[float, typer.Option(min=0, help="End when nothing can
     epilog=examples(
         "crawl-try https://docs.python.org/3/",
         "crawl-try https://example.org/ --spider my_spiders:Titles --max-pages 20 | jq .title",
-        "CRAWL_DELAY_S=0 crawl-try http://127.0.0.1:8000/ --output pages.jsonl",
+        "CRAWL_DELAY_S=0 crawl-try http://127.0.0.1:8000/ --allow-network 127.0.0.0/8 --output pages.jsonl",
         "crawl-try --crawl news https://example.org/politics/ --quiet --output items.csv",
     )
 )
@@ -66,6 +66,7 @@ def crawl_try(
     patience: PatienceOption = DEFAULT_PATIENCE_S,
     concurrency: ConcurrencyOption = DEFAULT_CONCURRENCY,
     crawl: CrawlOption = None,
+    allow_network: AllowNetworkOption = [],  # noqa: B006 - typer makes a list of its own
     hosts: HostsOption = None,
     cache: CacheOption = None,
     quiet: QuietOption = False,
@@ -85,7 +86,7 @@ def crawl_try(
     outputs = tuple(output) or ("-",)
 
     async def main() -> int:
-        trial = Trial(rules_for(loaded, crawl), max_pages=max_pages)
+        trial = Trial(rules_for(loaded, crawl, allow_networks=allow_network), max_pages=max_pages)
         settings = ConsumerSettings(
             queues=trial.queues,
             concurrency=concurrency,

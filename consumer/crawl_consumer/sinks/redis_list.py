@@ -4,7 +4,7 @@ It is the crawl's own Redis: the items are written before their page is committe
 writes a Redis that crashed comes back with, it holds the items of every page that it calls done.
 
 A call whose answer is lost is made again, and nobody can tell whether it was executed. So each group has a name, and
-Redis remembers the last one of each process for a while, in the same step that appends.
+Redis remembers the last one of each process for a while, in the same step that appends (``items.lua``).
 """
 
 import uuid
@@ -18,17 +18,6 @@ from crawl_dedup import BatchedRedis, CrawlError
 
 #: Seconds for which Redis remembers a process' last group: longer than any call is tried again.
 REMEMBERED_S = 3600
-#: Appends a group unless it has. Lua hands at most some thousand values to one command (LUAI_MAXCSTACK).
-_PUSH = """
-if redis.call('GET', KEYS[2]) == ARGV[1] then
-  return 0
-end
-for first = 3, #ARGV, 1000 do
-  redis.call('RPUSH', KEYS[1], unpack(ARGV, first, math.min(first + 999, #ARGV)))
-end
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-return #ARGV - 2
-"""
 
 
 class RedisListSink(ItemsOnly):
@@ -75,6 +64,6 @@ class RedisListSink(ItemsOnly):
     async def _push(self, items: list[bytes]) -> None:
         try:
             group = uuid.uuid4().hex
-            await self._redis.call("EVAL", _PUSH, 2, self._key, self._last, group, REMEMBERED_S, *items)
+            await self._redis.call("FCALL", "items1_push", 2, self._key, self._last, group, REMEMBERED_S, *items)
         except CrawlError as error:
             raise OutputFailed(f"items cannot be pushed to {self._key}: {error}", remedy=error.remedy) from error

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from crawl_dedup import shown
+
 #: What the code of a spider may raise. A CancelledError may be of a task of its own that it awaits; see
 #: :func:`unless_we_are_stopped`.
 RAISED = (Exception, asyncio.CancelledError)
@@ -33,7 +35,7 @@ def in_one_line(name: str, function: Callable[..., Any], url: str, error: BaseEx
         error: what was raised.
     """
     text = f"{name} at {_place(function, error)}: {type(error).__name__}: {error}"
-    return f"{' '.join(text.split())[:_MAX_ERROR_CHARS]} (on {url})"
+    return f"{shown(' '.join(text.split()), _MAX_ERROR_CHARS)} (on {shown(url)})"
 
 
 def _place(function: Callable[..., Any], error: BaseException) -> str:

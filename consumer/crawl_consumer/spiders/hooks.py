@@ -27,6 +27,7 @@ class Failure:
         to: the spider's method that its link named.
         meta: what its link carried.
         outcome: how the ledger counts its end; empty: it is tried again.
+        parent: the page that its link was found on first; None: a seed.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Failure:
     to: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
     outcome: str = ""
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from crawl_consumer.errors import SpiderRaised
 from crawl_consumer.response import Response
 from crawl_consumer.spiders import blame
+from crawl_dedup import redacted
 from crawl_producer.message import UrlMessage
 
 #: A counter's name is made of a reason to drop a URL.
@@ -118,7 +119,7 @@ async def after(middlewares: tuple[ResponseMiddleware, ...], response: Response,
 def _legible(reason: object) -> str:
     """As the name of a counter: one short line that Redis can keep and a terminal can show."""
     line = " ".join(str(reason).split())
-    return "".join(filter(str.isprintable, line))[:_MAX_REASON_CHARS] or "unnamed"
+    return "".join(filter(str.isprintable, redacted(line)))[:_MAX_REASON_CHARS] or "unnamed"
 
 
 def _checked(answer: object, request: Request) -> Response:

@@ -12,6 +12,7 @@ from crawl_consumer.page import Page
 from crawl_consumer.spiders import blame, hooks, rules
 from crawl_consumer.spiders.base import DEFAULT_METHOD, Spider, has, methods
 from crawl_consumer.spiders.items import Invalid, Made, made
+from crawl_dedup import shown
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.errand import Errand
 
@@ -107,7 +108,7 @@ async def run(spider: Spider, page: Page) -> Parsed:
     """
     name = page.to or DEFAULT_METHOD
     if lacking := lack(spider, name):
-        raise SpiderRaised(f"{lacking} (on {page.url})")
+        raise SpiderRaised(f"{lacking} (on {shown(page.url)})")
     taken = _Taken(page)
     take = taken.taker()
     try:

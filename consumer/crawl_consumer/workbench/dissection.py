@@ -101,7 +101,9 @@ def spider_at(url: str, rules: Rules, *, named: str | None = None, file: Path | 
     return spiders_for([queue], rules.topology, named=named, file=file)[queue]
 
 
-def saved_page(path: Path, url: str, crawl: str, *, depth: int = 0, to: str | None = None) -> tuple[Page, UrlMessage]:
+def saved_page(
+    path: Path, url: str, crawl: str, *, depth: int = 0, errand: Errand = _NO_ERRAND
+) -> tuple[Page, UrlMessage]:
     """A page out of a file, as if it had come from ``url``.
 
     Raises:
@@ -121,7 +123,7 @@ def saved_page(path: Path, url: str, crawl: str, *, depth: int = 0, to: str | No
         content_type=kind,
         wire_bytes=len(body),
     )
-    message = message_for(crawl, url, depth=depth, to=to)
+    message = message_for(crawl, url, depth=depth, errand=errand)
     return Page(response, message), message
 
 

@@ -13,17 +13,21 @@ from crawl_consumer.outcome import Dead, Finish, Retry, forbidden, judge
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
 from crawl_consumer.response_cache import Cached, ResponseCache
-from crawl_consumer.robots import Allowed, NoRobots, Robots, RobotsGate, RobotsVerdict, token_of
+from crawl_consumer.robots import Allowed, Blocked, NoRobots, Robots, RobotsGate, RobotsVerdict, token_of
 from crawl_consumer.robots_fetch import TOTAL_S, Asks
 from crawl_consumer.workbench.paced import Paced
 from crawl_consumer.workbench.rules import Rules
 from crawl_dedup import MemoryRobots, MemoryRobotsStore, UrlInvalid, canonicalize, host, join, origin
+from crawl_producer.errand import Errand
+from crawl_producer.guard import Guard
 from crawl_producer.message import UrlMessage
+from crawl_producer.own_servers import own_servers
 from crawl_producer.scope import MAX_REDIRECTS
 from crawl_producer.topology import CrawlSpec
 
 #: Requests at once; a tool makes them one by one, and robots.txt is another host's now and then.
 _CONNECTIONS = 4
+_NO_ERRAND = Errand()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Looker:
     async def _look(self, url: str) -> Look:
         may = await self._robots.verdict(url)
         known = await self._memory.read(origin(url))
-        because = known.record.reason if known else ""
+        because = may.reason if isinstance(may, Blocked) else known.record.reason if known else ""
         if not isinstance(may, Allowed):
             refused = forbidden(may)
             outcome = refused.outcome if isinstance(refused, Finish) else f"parked for {refused.delay_s:.0f} s"
@@ -115,6 +119,7 @@ async def looker(rules: Rules, *, cache: Path | None = None) -> AsyncIterator[Lo
         FetchLimits.of(spec.limits),
         user_agent=agent,
         connections=_CONNECTIONS,
+        guard=Guard(spec.allow_networks, await own_servers(rules.topology)),
         host_headers=headers,
         host_tls=host_tls(rules.crawl, spec.hosts),
         cookies=spec.cookies,
@@ -134,7 +139,9 @@ async def looked_at(rules: Rules, url: str, *, cache: Path | None = None) -> tup
         return await looking.look(url)
 
 
-def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0, to: str | None = None) -> tuple[Page, UrlMessage]:
+def page_of(
+    looks: tuple[Look, ...], crawl: str, *, depth: int = 0, errand: Errand = _NO_ERRAND
+) -> tuple[Page, UrlMessage]:
     """The page at the end, and the message that it would have been fetched for.
 
     Raises:
@@ -143,19 +150,24 @@ def page_of(looks: tuple[Look, ...], crawl: str, *, depth: int = 0, to: str | No
     last = looks[-1]
     if last.response is None:
         raise no_page(last)
-    message = message_for(crawl, last.url, depth=depth, redirects=len(looks) - 1, to=to)
+    message = message_for(crawl, last.url, depth=depth, redirects=len(looks) - 1, errand=errand)
     return Page(last.response, message), message
 
 
 def no_page(look: Look) -> NoPage:
     """Why a look gives no page."""
     why = f"{look.outcome} ({look.result.detail})" if isinstance(look.result, FetchFailure) else look.outcome
+    if look.outcome == "blocked":
+        why = look.robots.reason if isinstance(look.robots, Blocked) else why
+        return NoPage(
+            f"{look.url}: {why}", remedy="where an address is not public, --allow-network goes there for this once"
+        )
     return NoPage(f"{look.url}: {why}", remedy=f"crawl-fetch {look.url} shows all of it")
 
 
-def message_for(crawl: str, url: str, *, depth: int = 0, redirects: int = 0, to: str | None = None) -> UrlMessage:
+def message_for(crawl: str, url: str, *, depth: int = 0, redirects: int = 0, errand: Errand = _NO_ERRAND) -> UrlMessage:
     """The message of a URL that is looked at on its own: it is its own root."""
-    return UrlMessage(crawl=crawl, url=url, depth=depth, root=host(url), redirects=redirects, to=to)
+    return UrlMessage(crawl=crawl, url=url, depth=depth, root=host(url), redirects=redirects, **errand.fields())
 
 
 def url_of(text: str) -> str:

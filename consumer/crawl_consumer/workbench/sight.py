@@ -6,8 +6,9 @@ from typing import Any
 from crawl_consumer import directives
 from crawl_consumer.page import Page
 from crawl_consumer.response import FetchFailure, Response
-from crawl_consumer.robots import Allowed, Denied, token_of
+from crawl_consumer.robots import Allowed, Blocked, Denied, token_of
 from crawl_consumer.workbench.looking import Look, message_for
+from crawl_dedup import escaped
 from crawl_producer.topology import CrawlSpec
 
 
@@ -28,8 +29,8 @@ def lines(looks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def plain(text: object) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+    """With control characters, which a terminal would obey, as Python writes them."""
+    return escaped(str(text))
 
 
 def _told(look: Look, spec: CrawlSpec) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def _robots(look: Look) -> dict[str, Any]:
             return {"verdict": "allowed", "because": look.robots_because, "crawl_delay_s": crawl_delay_s}
         case Denied():
             return {"verdict": "denied", "because": look.robots_because}
+        case Blocked():
+            return {"verdict": "blocked", "because": look.robots_because.removeprefix("blocked: ")}
         case _:
             return {"verdict": "unreachable", "because": look.robots_because}
 
@@ -94,6 +97,8 @@ def _fields(look: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     elif "status" in look:
         yield from _answer_fields(look)
     yield "outcome", look["outcome"]
+    if look["outcome"] == "blocked":
+        yield "remedy", "where an address is not public, --allow-network goes there for this once"
 
 
 def _robots_line(robots: Mapping[str, Any]) -> str:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from crawl_consumer.workbench.sight import plain
 from crawl_consumer.workbench.trial import Ended
+from crawl_dedup import shown
 
 #: Dead letters that people are shown; --json has all.
 _SHOWN_DEAD = 10
@@ -36,10 +36,12 @@ def lines(ended: Ended) -> Iterator[str]:
     yield f"{state}: {ended.tally.fetched:,} fetched in {ended.seconds:.1f} s"
     yield f"  outcomes: {_counted(_outcomes(ended)) or 'none'}"
     yield f"  links:    {_counted(_counts(ended)) or 'none'}"
+    if _outcomes(ended)["blocked"]:
+        yield "  blocked:  see the warnings above; --allow-network lets a trial go to addresses that are not public"
     if ended.waits is not None:
         yield f"  waiting:  {ended.waits.urls:,}, none of them for less than {ended.waits.next_s:,.0f} s"
-    yield from (f"  {plain(line)}" for line in ended.unreachable)
-    yield from (f"  dead:     {url}: {plain(reason)}" for url, reason in ended.dead[:_SHOWN_DEAD])
+    yield from (f"  {shown(line)}" for line in ended.unreachable)
+    yield from (f"  dead:     {shown(url)}: {shown(reason)}" for url, reason in ended.dead[:_SHOWN_DEAD])
     if (more := len(ended.dead) - _SHOWN_DEAD) > 0:
         yield f"  dead:     and {more:,} more (--json has all)"
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -15,8 +16,7 @@ from crawl_dev.rabbit_cluster import RabbitCluster
 from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
 
-CRAWL, QUEUE = "chaos", "chaos.pages"
-_LEDGER = f"crawl:{{{CRAWL}/main}}:"
+CRAWL, QUEUE, MAIN = "chaos", "chaos.pages", "main"
 #: Dead letters looked at; far more than any site of a run has pages that die.
 _LETTERS = 10_000
 
@@ -39,19 +39,31 @@ class Books:
         return self.counts["admitted"] > 0 and not self.counts["open"] and not self.outboxes
 
 
-def books(redis: RedisServer | ReplicatedRedis) -> Books | None:
-    """The ledger's books; None while Redis does not answer."""
-    words = _ask(redis, f"HGETALL {_LEDGER}counts")
-    outboxes = _ask(redis, f"ZCARD {_LEDGER}outs")
+def together(all_of_them: Sequence[Books]) -> Books:
+    """The sums of several groups' books."""
+    counts: Counter[str] = Counter()
+    for one in all_of_them:
+        counts.update(one.counts)
+    return Books(counts, sum(one.outboxes for one in all_of_them))
+
+
+def books(redis: RedisServer | ReplicatedRedis, group: str = MAIN) -> Books | None:
+    """A group's books; None while Redis does not answer."""
+    words = _ask(redis, f"HGETALL {_ledger(group)}counts")
+    outboxes = _ask(redis, f"ZCARD {_ledger(group)}outs")
     if words is None or outboxes is None:
         return None
     counts = Counter({name: int(number) for name, number in zip(words[::2], words[1::2], strict=True)})
     return Books(counts, int(outboxes[0]))
 
 
-def leftovers(redis: RedisServer | ReplicatedRedis) -> list[str]:
-    """Outboxes and leases that still exist."""
-    return [key for kind in ("out", "lease") for key in _ask(redis, f"KEYS {_LEDGER}{kind}:*") or ()]
+def leftovers(redis: RedisServer | ReplicatedRedis, group: str = MAIN) -> list[str]:
+    """A group's outboxes and leases that still exist."""
+    return [key for kind in ("out", "lease") for key in _ask(redis, f"KEYS {_ledger(group)}{kind}:*") or ()]
+
+
+def _ledger(group: str) -> str:
+    return f"crawl:{{{CRAWL}/{group}}}:"
 
 
 def _ask(redis: RedisServer | ReplicatedRedis, line: str) -> list[str] | None:
@@ -85,8 +97,8 @@ def ready(rabbit: RabbitCluster, vhost: str) -> dict[str, int]:
     return {name: depth for name, depth in depths.items() if depth}
 
 
-def dead_letters(management: Management, vhost: str) -> Counter[str]:
-    """The URLs of the dead letters, each as often as it has one."""
+def dead_letters(management: Management, vhost: str, queue: str = QUEUE) -> Counter[str]:
+    """The URLs of a work queue's dead letters, each as often as it has one."""
     asked = {"count": _LETTERS, "ackmode": "ack_requeue_true", "encoding": "auto"}
-    letters = management.call("POST", f"queues/{quote(vhost, safe='')}/dead.{QUEUE}/get", asked)
+    letters = management.call("POST", f"queues/{quote(vhost, safe='')}/dead.{queue}/get", asked)
     return Counter(json.loads(letter["payload"])["url"] for letter in letters)

@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from crawl_dev.chaos.commands import BIN
 from crawl_dev.chaos.faults import Fault, FaultLog
+from crawl_dev.chaos.groups import Group
 from crawl_dev.errors import ServersError
 
 #: Between two looks at who has died.
@@ -45,6 +47,7 @@ class Life:
     """One consumer process (or a supervisor with its own), from its start to its end."""
 
     name: str
+    group: Group
     process: "subprocess.Popen[bytes]"
     log_file: Path
     replace_at_s: float | None = None  #: it ended by itself, and is replaced then
@@ -69,9 +72,10 @@ class Consumers:
     Args:
         topology: the crawl's topology, as data; each life gets a copy with its own ``user_agent``.
         environment: leads the command to the servers.
-        folder: for logs and topologies.
+        folder: for logs, topologies, and items in ``out``.
         faults: where the end of a life is written down.
         crowd: how many. One death accounts for as many extra fetches as each has URLs in hand.
+        groups: which they belong to, by turns; who replaces one belongs to the same.
     """
 
     def __init__(
@@ -81,8 +85,10 @@ class Consumers:
         folder: Path,
         faults: FaultLog,
         crowd: Crowd,
+        *,
+        groups: Sequence[Group],
     ) -> None:
-        self.crowd = crowd
+        self.crowd, self.groups = crowd, groups
         self.living: list[Life] = []
         self.lives = 0
         self.gave_up: list[int] = []  #: exit codes of those that ended by themselves, and not well
@@ -91,8 +97,7 @@ class Consumers:
         self.more_environment: Mapping[str, str] = {}  #: the same
         self._topology, self._environment, self._folder, self._faults = topology, environment, folder, faults
         self._command = [
-            str(BIN / "crawl-consumer"), "--queue", "chaos.*", "--quiet",
-            "--concurrency", str(crowd.concurrency), *crowd.options,
+            str(BIN / "crawl-consumer"), "--quiet", "--concurrency", str(crowd.concurrency), *crowd.options,
         ]  # fmt: skip
 
     @property
@@ -108,7 +113,7 @@ class Consumers:
 
     def start(self) -> None:
         """Start them all."""
-        self.living += [self._born() for _ in range(self.crowd.number)]
+        self.living += [self._born(group) for _, group in zip(range(self.crowd.number), cycle(self.groups))]
 
     async def stop(self) -> None:
         """End all in good order.
@@ -183,22 +188,23 @@ class Consumers:
 
     def _replace(self, life: Life) -> None:
         if life in self.living:
-            self.living[self.living.index(life)] = self._born()
+            self.living[self.living.index(life)] = self._born(life.group)
 
-    def _born(self) -> Life:
+    def _born(self, group: Group) -> Life:
         self.lives += 1
-        name = f"c{self.lives}"
+        name = f"c{self.lives}{group.suffix}"
         path = self._folder / f"{name}.json"
         crawls = {crawl: spec | {"user_agent": name} for crawl, spec in self._topology["crawls"].items()}
         path.write_text(json.dumps({**self._topology, "crawls": crawls}))
+        own = ("--queue", group.queue, "--output", str(group.items(self._folder / "out")))
         log_file = self._folder / f"{name}.log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [*self._command, *self.more_options],
+                [*self._command, *own, *self.more_options],
                 env={**os.environ, **self._environment, **self.more_environment, "CRAWL_TOPOLOGY": str(path)},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        return Life(name, process, log_file)
+        return Life(name, group, process, log_file)

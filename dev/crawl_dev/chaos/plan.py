@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from crawl_dev.chaos.manners import ROBOTS, Manners, robots_txt
+
 #: Redirects in a row at most: fewer than any crawler gives up at, so that every chain has an end.
 _LONGEST_CHAIN = 4
 #: Pages that nothing links to, for each page that is linked: whoever asks for one has made its URL up.
@@ -33,18 +35,22 @@ class Kind(StrEnum):
     GONE = "gone"  #: 410
     FLAKY = "flaky"  #: 500 once, then as OK
     DOWN = "down"  #: 503 for ever
+    DENIED = "denied"  #: forbidden by its host's robots.txt, where hosts have one
 
 
 #: How common each kind is, in percent.
 _SHARES = {Kind.OK: 84.5, Kind.TEXT: 2, Kind.REDIRECT: 6, Kind.LEAVE: 0.5,
-           Kind.MISSING: 3, Kind.GONE: 1, Kind.FLAKY: 2, Kind.DOWN: 1}  # fmt: skip
+           Kind.MISSING: 3, Kind.GONE: 1, Kind.FLAKY: 2, Kind.DOWN: 1, Kind.DENIED: 0}  # fmt: skip
+#: … of those that may not be asked for, on a site with manners.
+_DENIED = 3
 #: Kinds whose links count.
 LINKING = frozenset({Kind.OK, Kind.FLAKY})
 #: Kinds that end as a record in the output.
 RECORDED = frozenset({Kind.OK, Kind.FLAKY, Kind.TEXT})
 _OUTCOMES = {Kind.OK: "ok", Kind.FLAKY: "ok", Kind.TEXT: "ok", Kind.REDIRECT: "redirect", Kind.LEAVE: "redirect",
-             Kind.MISSING: "http_404", Kind.GONE: "http_410", Kind.DOWN: "failed_http_503"}  # fmt: skip
-_FETCHES = {Kind.FLAKY: 2, Kind.DOWN: MAX_ATTEMPTS}
+             Kind.MISSING: "http_404", Kind.GONE: "http_410", Kind.DOWN: "failed_http_503",
+             Kind.DENIED: "robots_denied"}  # fmt: skip
+_FETCHES = {Kind.FLAKY: 2, Kind.DOWN: MAX_ATTEMPTS, Kind.DENIED: 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +97,16 @@ class SitePlan:
         pages: how many, without the islands.
         hosts: how many; page n is on host n modulo this.
         port: where the hosts listen; it changes URLs and nothing else.
+        manners: what its hosts ask of their visitors; None: nothing, and they have no robots.txt.
     """
 
-    def __init__(self, seed: int, pages: int, *, hosts: int = 5, port: int = 80) -> None:
-        self.seed, self.size, self.port = seed, pages, port
+    def __init__(
+        self, seed: int, pages: int, *, hosts: int = 5, port: int = 80, manners: Manners | None = None
+    ) -> None:
+        self.seed, self.size, self.port, self.manners = seed, pages, port, manners
         self.hosts = tuple(f"h{n}.test" for n in range(hosts))
         rng = random.Random(f"site {seed}")  # noqa: S311 - repeatable, guards nothing
-        self.pages = tuple(_pages(rng, pages, hosts))
+        self.pages = tuple(_pages(rng, pages, hosts, denied=_DENIED if manners else 0))
 
     def __repr__(self) -> str:
         return f"<SitePlan {self.seed}: {self.size} pages on {len(self.hosts)} hosts, {len(self.reachable)} reachable>"
@@ -128,6 +137,20 @@ class SitePlan:
         return {self.url(number): self.pages[number] for number in found}
 
     @property
+    def robots(self) -> dict[str, str]:
+        """The robots.txt of each host, by its URL."""
+        if self.manners is None:
+            return {}
+        denied = [page.number for page in self.pages if page.kind is Kind.DENIED]
+        return {
+            f"http://{host}:{self.port}{ROBOTS}": robots_txt(
+                [number for number in denied if number % len(self.hosts) == place],
+                crawl_delay_s=None if place else self.manners.crawl_delay_s,
+            )
+            for place, host in enumerate(self.hosts)
+        }
+
+    @property
     def outcomes(self) -> Counter[str]:
         """How many reachable pages end how."""
         return Counter(page.outcome for page in self.reachable.values())
@@ -152,9 +175,10 @@ class SitePlan:
         return page.links if page.kind in LINKING else ()
 
 
-def _pages(rng: random.Random, pages: int, hosts: int) -> Iterator[PagePlan]:
+def _pages(rng: random.Random, pages: int, hosts: int, *, denied: float) -> Iterator[PagePlan]:
     islands = range(pages, pages + max(1, round(pages * _ISLANDS)))
-    kinds = [Kind.OK] * hosts + rng.choices(list(_SHARES), list(_SHARES.values()), k=pages - hosts)
+    shares = {**_SHARES, Kind.DENIED: denied}
+    kinds = [Kind.OK] * hosts + rng.choices(list(shares), list(shares.values()), k=pages - hosts)
     links: dict[int, list[int]] = {n: [] for n, kind in enumerate(kinds) if kind in LINKING}
     for number in range(hosts, pages):
         # The page that makes it reachable.

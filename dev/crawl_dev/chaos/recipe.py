@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from crawl_dev.chaos.consumers import Crowd
+from crawl_dev.chaos.manners import Manners
 from crawl_dev.chaos.world import World
 
 #: Injects up to so many faults into a running crawl; returns at the latest soon after the crawl is complete.
@@ -30,6 +31,9 @@ class Recipe:
         pages: the size of each round's site; rounds follow each other until enough faults were injected.
         pause_s: how long the site takes for every answer.
         crowd: the consumers.
+        groups: of the crawl, bound to one fanout exchange, the consumers by turns; empty: one group.
+        manners: what the site asks of its visitors, robots.txt included; None: nothing.
+        archived: whether the consumers keep responses as WARC files too.
         nodes: RabbitMQ nodes.
         queue: more settings of the work queue in exchanges.yaml.
         crawl: more settings of the crawl there.
@@ -52,6 +56,9 @@ class Recipe:
     pages: int = 3000
     pause_s: float = 0.05
     crowd: Crowd = field(default_factory=Crowd)
+    groups: tuple[str, ...] = ()
+    manners: Manners | None = None
+    archived: bool = False
     nodes: int = 1
     queue: Mapping[str, Any] = field(default_factory=dict)
     crawl: Mapping[str, Any] = field(default_factory=dict)

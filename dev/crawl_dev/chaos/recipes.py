@@ -2,6 +2,7 @@
 
 from crawl_dev.chaos import brokers, disk, kills, memories, mixed, network, stops
 from crawl_dev.chaos.consumers import Crowd
+from crawl_dev.chaos.manners import Manners
 from crawl_dev.chaos.recipe import Recipe
 
 #: crawl-consumer's exit code when it cannot write its items (docs/commands.md).
@@ -85,6 +86,43 @@ RECIPES = (
         crowd=Crowd(6),
         queue={"max_length": 50},
         crawl={"journal": True},
+    ),
+    Recipe(
+        name="polite",
+        about="kill -9 while hosts have their turns and a robots.txt; the gaps between requests are judged too",
+        inject=kills.kill_consumers,
+        times=20,
+        quick_times=4,
+        counts=("kill",),
+        pages=400,
+        pause_s=0.3,
+        crowd=Crowd(3),
+        manners=Manners(delay_s=0.3, crawl_delay_s=0.5, retry_after_s=2),
+        deadline_s=400.0,
+    ),
+    Recipe(
+        name="groups",
+        about="kill -9 of consumers of two groups at one fanout exchange, each judged by itself",
+        inject=kills.kill_consumers,
+        times=40,
+        quick_times=8,
+        counts=("kill",),
+        pages=2000,
+        pause_s=0.1,
+        crowd=Crowd(6),
+        groups=("archive", "linkcheck"),
+    ),
+    Recipe(
+        name="warc",
+        about="kill -9 of consumers that keep every response; all files are read",
+        inject=kills.kill_consumers,
+        times=40,
+        quick_times=8,
+        counts=("kill",),
+        pages=3000,
+        pause_s=0.1,
+        crowd=Crowd(6),
+        archived=True,
     ),
     Recipe(
         name="disk-full",

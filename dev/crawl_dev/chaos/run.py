@@ -11,8 +11,9 @@ How a fault is added
    explains: whose (``consumers``; None is everyone), how many at most, how long before it the earlier fetch may have
    been made (a Redis that lost its last second: ``before_s=2``), and whether its victims live on (``survived``).
    A fault that should cost no fetch at all keeps the defaults, and explains none.
-3. Add a :class:`Recipe` to ``recipes.py``: how often, in what kind of site, on how many RabbitMQ nodes, with which
-   server settings; ``may_end_with`` names exit codes of consumers that give up by themselves (they are replaced).
+3. Add a :class:`Recipe` to ``recipes.py``: how often, in what kind of site (it may have manners), by which groups,
+   with what outputs, on how many RabbitMQ nodes, with which server settings; ``may_end_with`` names exit codes of
+   consumers that give up by themselves (they are replaced).
 
 ``python -m crawl_dev.chaos --fault NAME --quick`` then runs it alone.
 """
@@ -88,9 +89,11 @@ async def one_round(recipe: Recipe, servers: Broker, seed: int, times: int, tell
     """One crawl of one site, judged."""
     folder = Path(tempfile.mkdtemp(prefix="crawl-chaos-"))
     try:
-        with TruthSite(seed, recipe.pages, pause_s=recipe.pause_s) as site:
-            more = {"queue": recipe.queue, "crawl": recipe.crawl}
-            async with opened(servers, site, folder, recipe.crowd, **more) as world:
+        with TruthSite(seed, recipe.pages, pause_s=recipe.pause_s, manners=recipe.manners) as site:
+            async with opened(
+                servers, site, folder, recipe.crowd,
+                names=recipe.groups, archived=recipe.archived, queue=recipe.queue, crawl=recipe.crawl,
+            ) as world:  # fmt: skip
                 return await _judged(recipe, world, times, tell)
     finally:
         shutil.rmtree(folder)
@@ -102,8 +105,7 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
     seconds = time.monotonic() - began_s
     gave_up = set(world.consumers.gave_up) - recipe.may_end_with
     await world.consumers.stop()
-    found = await asyncio.to_thread(evidence.gather, world)
-    judged = verdict.judge(world.plan, found, exact=recipe.exact, rolled_back=recipe.rolled_back)
+    judged = await asyncio.to_thread(_judge, recipe, world)
     said = world.consumers.last_lines
     more = [*hung, *(f"a consumer ended by itself with exit code {code}: {said[code]}" for code in sorted(gave_up))]
     return Round(
@@ -113,6 +115,15 @@ async def _judged(recipe: Recipe, world: World, times: int, tell: Tell) -> Round
         recovery_s=max((recovery_s(fault, world.samples) for fault in world.faults), default=0.0),
         to_end_s=max(0.0, _complete_at(world.samples) - max((fault.end_s for fault in world.faults), default=began_s)),
         seconds=seconds,
+    )
+
+
+def _judge(recipe: Recipe, world: World) -> Verdict:
+    """The verdict on each group, and on all of them together."""
+    ways = {"exact": recipe.exact, "rolled_back": recipe.rolled_back}
+    groups = world.consumers.groups
+    return verdict.together(
+        {group.name: verdict.judge(world.plan, evidence.gather(world, group), **ways) for group in groups}
     )
 
 
@@ -147,9 +158,8 @@ async def _through(recipe: Recipe, world: World, times: int, tell: Tell) -> None
 def _tell(recipe: Recipe, world: World, times: int, tell: Tell) -> None:
     done = world.samples[-1].done if world.samples else 0
     injected = world.faults.injected(*recipe.counts)
-    tell(
-        f"{recipe.name} {world.plan.seed}: {injected} of {times} faults, {done:,} of {len(world.plan.reachable):,} URLs"
-    )
+    urls = len(world.plan.reachable) * len(world.consumers.groups)
+    tell(f"{recipe.name} {world.plan.seed}: {injected} of {times} faults, {done:,} of {urls:,} URLs")
 
 
 async def _drained(world: World) -> None:

@@ -16,18 +16,20 @@ from typing import TextIO, cast
 
 import uvloop
 
+from crawl_dev.chaos.groups import group_of
+from crawl_dev.chaos.manners import Manners
 from crawl_dev.chaos.plan import LINKING, Kind, PagePlan, SitePlan
 
 #: Niceness of the measuring instrument, where the system lets it go first: it is not to wait for what it measures.
 _FIRST = -10
 _STATUSES = {Kind.OK: 200, Kind.TEXT: 200, Kind.FLAKY: 200, Kind.REDIRECT: 301, Kind.LEAVE: 302,
-             Kind.MISSING: 404, Kind.GONE: 410, Kind.DOWN: 503}  # fmt: skip
+             Kind.MISSING: 404, Kind.GONE: 410, Kind.DOWN: 503, Kind.DENIED: 200}  # fmt: skip
 #: The statuses of redirects take turns by the page's number.
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Answers:
-    """What the site answers; the only thing it remembers is which flaky pages have failed already.
+    """What the site answers; the only thing it remembers is for whom flaky pages have failed already.
 
     Args:
         plan: the site.
@@ -35,26 +37,42 @@ class Answers:
 
     def __init__(self, plan: SitePlan) -> None:
         self._plan = plan
-        self._failed: set[int] = set()
+        self._robots = plan.robots
+        self._failed: set[tuple[str, int]] = set()
 
-    def answer(self, path: str) -> tuple[int, bytes, bytes]:
-        """Status, further header lines and body of a request."""
+    def answer(self, path: str, *, host: str = "", group: str = "") -> tuple[int, bytes, bytes]:
+        """Status, further header lines and body of a request.
+
+        Args:
+            path: what was asked for …
+            host: … of whom, as in the request's header.
+            group: of the consumer that asks; flaky pages fail once for each.
+        """
+        if (rules := self._robots.get(f"http://{host}{path}")) is not None:
+            return 200, b"Content-Type: text/plain\r\n", rules.encode()
         _, _, number = path.rpartition("/p/")
         if not number.isdecimal() or int(number) >= len(self._plan.pages):
             return 404, b"", b""
         page = self._plan.pages[int(number)]
-        if page.kind is Kind.FLAKY and page.number not in self._failed:
-            self._failed.add(page.number)
+        if page.kind is Kind.FLAKY and (group, page.number) not in self._failed:
+            self._failed.add((group, page.number))
             return 500, b"", b""
         if page.target is not None:
             location = self._plan.url(page.target).encode()
             return _REDIRECTS[page.number % len(_REDIRECTS)], b"Location: %s\r\n" % location, b""
         if page.kind is Kind.LEAVE:
             return _STATUSES[page.kind], b"Location: http://elsewhere.test/\r\n", b""
-        if page.kind is Kind.TEXT:
-            return 200, b"Content-Type: text/plain\r\n", self._plan.title(page.number).encode()
-        body = html(self._plan, page) if page.kind in LINKING else b""
-        return _STATUSES[page.kind], b"Content-Type: text/html\r\n", body
+        field = b"Content-Type: text/%s\r\n" % (b"plain" if page.kind is Kind.TEXT else b"html")
+        if page.kind is Kind.DOWN and self._plan.manners is not None:
+            field += b"Retry-After: %d\r\n" % self._plan.manners.retry_after_s
+        return _STATUSES[page.kind], field, body(self._plan, page)
+
+
+def body(plan: SitePlan, page: PagePlan) -> bytes:
+    """What a page consists of, when it is answered at last; nothing where it has neither links nor text."""
+    if page.kind is Kind.TEXT:
+        return plan.title(page.number).encode()
+    return html(plan, page) if page.kind in LINKING else b""
 
 
 def html(plan: SitePlan, page: PagePlan) -> bytes:
@@ -92,7 +110,8 @@ class _Visit(asyncio.Protocol):
         self._head = b""
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         path = first.split()[1]
-        status, field, body = self._answers.answer(path)
+        group = group_of(fields["user-agent"])
+        status, field, body = self._answers.answer(path, host=fields["host"], group=group)
         url = f"http://{fields['host']}{path}"
         self._log.write(f"{time.monotonic():.6f}\t{fields['user-agent']}\t{url}\t{status}\n")
         answer = b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n%s\r\n%s" % (status, len(body), field, body)
@@ -104,7 +123,8 @@ class _Visit(asyncio.Protocol):
 
 async def _main(folder: Path) -> None:
     site = json.loads((folder / "site.json").read_text())
-    plan = SitePlan(site["seed"], site["pages"], hosts=site["hosts"], port=site["port"])
+    manners = site["manners"] and Manners(**site["manners"])
+    plan = SitePlan(site["seed"], site["pages"], hosts=site["hosts"], port=site["port"], manners=manners)
     answers = Answers(plan)
     with (folder / "requests.tsv").open("w", buffering=1) as log:
         with contextlib.suppress(PermissionError):

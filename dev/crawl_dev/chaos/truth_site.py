@@ -4,11 +4,13 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
 from crawl_dev import ports
 from crawl_dev.chaos.faults import Fetch
+from crawl_dev.chaos.manners import Manners
 from crawl_dev.chaos.plan import SitePlan
 from crawl_dev.process import ServerProcess
 
@@ -20,14 +22,16 @@ class TruthSite(ServerProcess):
         seed: what it is made from; see :class:`SitePlan`.
         pages: how many.
         pause_s: how long every answer takes, seconds: it stretches a crawl without costing processor time.
+        manners: what it asks of its visitors.
 
     Raises:
         ServersError: it does not start.
     """
 
-    def __init__(self, seed: int, pages: int, *, pause_s: float = 0.0) -> None:
+    def __init__(self, seed: int, pages: int, *, pause_s: float = 0.0, manners: Manners | None = None) -> None:
         (port,) = ports.free_ports(1)
-        self.plan = SitePlan(seed, pages, port=port)
+        self.plan = SitePlan(seed, pages, port=port, manners=manners)
+        self.pause_s = pause_s
         folder = Path(tempfile.mkdtemp(prefix="crawl-truth-"))
         self.hosts_file = folder / "hosts"
         self._requests = folder / "requests.tsv"
@@ -36,8 +40,8 @@ class TruthSite(ServerProcess):
         super().__init__("site", port, folder, command, {"PYTHONPATH": str(Path(__file__).parents[2])})
         self.hosts_file.write_text("".join(f"{address} {name}\n" for name, address in addresses.items()))
         site = {"seed": seed, "pages": pages, "hosts": len(addresses), "port": port, "pause_s": pause_s}
-        heard = [*addresses.values(), ports.LOOPBACK]
-        (folder / "site.json").write_text(json.dumps(site | {"addresses": heard}))
+        more = {"addresses": [*addresses.values(), ports.LOOPBACK], "manners": manners and asdict(manners)}
+        (folder / "site.json").write_text(json.dumps(site | more))
 
     def __enter__(self) -> Self:
         self.start()

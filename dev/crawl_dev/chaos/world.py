@@ -5,25 +5,30 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from crawl_dev.chaos import books, commands
-from crawl_dev.chaos.books import CRAWL, QUEUE, Books
+from crawl_dev.chaos.books import CRAWL, Books
 from crawl_dev.chaos.consumers import Consumers, Crowd
 from crawl_dev.chaos.faults import Fault, FaultLog
+from crawl_dev.chaos.groups import Group, groups
 from crawl_dev.chaos.plan import MAX_ATTEMPTS, SitePlan
 from crawl_dev.chaos.truth_site import TruthSite
 from crawl_dev.rabbit_cluster import RabbitCluster
 from crawl_dev.redis_replicated import ReplicatedRedis
 from crawl_dev.redis_server import RedisServer
+from crawl_dev.site import OWN_SITE
 from crawl_dev.tcp_proxy import TcpProxy
 
 #: Between two looks at the ledger; recovery times are no finer than this.
 LOOK_S = 0.1
+#: Where responses are kept as WARC, in the world's folder; and when a file is full: some dozens of pages, so that
+#: most consumers live to begin several.
+_ARCHIVE, _FULL = "pages.warc.gz", "20kB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Broker:
 
     def environment(self) -> dict[str, str]:
         """What leads the crawl-* commands there."""
-        return {**os.environ, **self.rabbit.environment(self.vhost), **self.redis.environment(), "CRAWL_DELAY_S": "0"}
+        return {**os.environ, **self.rabbit.environment(self.vhost), **self.redis.environment(), **OWN_SITE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,11 @@ class World:
         consumers: the processes, each with a name that the site's log shows.
         faults: the log; :meth:`note` adds to it.
         rng: the run's own randomness, from its seed.
-        folder: the run's files; items go to ``out`` in it.
+        folder: the run's files; items go to ``out`` in it, responses to ``pages-*.warc.gz``, if anywhere.
         environment: what leads a command to this world.
         samples: the crawl's progress so far.
         complete: set while everything that was admitted has ended.
+        archive: the names of WARC files in the folder, as a pattern; empty: there are none.
         proxies: what stands between the consumers and servers, by a name for these.
         afterwards: what is to be cleaned up when the evidence is gathered and the consumers are gone.
     """
@@ -72,6 +78,7 @@ class World:
     rng: random.Random
     folder: Path
     environment: Mapping[str, str]
+    archive: str = ""
     samples: list[Sample] = field(default_factory=list)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     proxies: dict[str, list[TcpProxy]] = field(default_factory=dict)
@@ -88,8 +95,10 @@ class World:
         return self.folder / "out"
 
     def books(self) -> Books | None:
-        """The ledger's books; None while Redis does not answer."""
-        return books.books(self.servers.redis)
+        """The books of all groups together; None while Redis does not answer."""
+        found = [books.books(self.servers.redis, group.name) for group in self.consumers.groups]
+        told = [one for one in found if one is not None]
+        return books.together(told) if len(told) == len(found) else None
 
     def note(self, fault: Fault) -> None:
         """Write a fault down, as soon as it is over."""
@@ -128,20 +137,23 @@ class World:
         return await asyncio.to_thread(commands.run, self.environment, *words)
 
 
-def topology(plan: SitePlan, queue: Mapping[str, Any], crawl: Mapping[str, Any]) -> dict[str, Any]:
-    """The topology of a chaos run: one queue, every host of the site, short waits, a nervous heartbeat."""
+def topology(
+    plan: SitePlan, crawled_by: Sequence[Group], queue: Mapping[str, Any], crawl: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The topology of a chaos run: a queue for each group, all hosts of the site, short waits, a nervous heartbeat."""
     spec = {
         "exchange": CRAWL,
         "key": "page",
-        "robots": {"obey": False},
+        **(plan.manners.settings() if plan.manners else {"politeness": {"delay_s": 0}, "robots": {"obey": False}}),
         "scope": {"hosts": list(plan.hosts)},
         "retry": {"max_attempts": MAX_ATTEMPTS, "first_delay_s": 0.3, "factor": 2},
         "expected_urls": 100_000,
     }
+    bound = {"crawl": CRAWL, "bindings": [{"exchange": CRAWL, "key": "page"}], **queue}
     return {
         "connection": {"heartbeat_s": 5},
-        "exchanges": {CRAWL: {"type": "direct"}},
-        "queues": {QUEUE: {"crawl": CRAWL, "bindings": [{"exchange": CRAWL, "key": "page"}], **queue}},
+        "exchanges": {CRAWL: {"type": "fanout" if len(crawled_by) > 1 else "direct"}},
+        "queues": {group.queue: {"group": group.name, **bound} for group in crawled_by},
         "crawls": {CRAWL: {**spec, **crawl}},
     }
 
@@ -153,19 +165,25 @@ async def opened(
     folder: Path,
     crowd: Crowd,
     *,
+    names: Sequence[str],
+    archived: bool,
     queue: Mapping[str, Any],
     crawl: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     """A world whose topology is applied and in which nobody works yet; its consumers are gone afterwards."""
-    faults = FaultLog()
-    (folder / "out").mkdir()
-    data = topology(site.plan, queue, crawl)
+    faults, crawled_by = FaultLog(), groups(names)
+    for one in crawled_by:
+        one.items(folder / "out").mkdir(parents=True)
+    data = topology(site.plan, crawled_by, queue, crawl)
     (folder / "exchanges.yaml").write_text(json.dumps(data))
-    environment = {**servers.environment(), "CRAWL_TOPOLOGY": str(folder / "exchanges.yaml")}
-    own = ("--hosts", str(site.hosts_file), "--output", str(folder / "out"))
-    consumers = Consumers(data, environment, folder, faults, replace(crowd, options=(*own, *crowd.options)))
+    # Whoever runs this may have set CRAWL_DELAY_S for himself: here each crawl says how polite it is.
+    environment = {**servers.environment(), "CRAWL_TOPOLOGY": str(folder / "exchanges.yaml"), "CRAWL_DELAY_S": ""}
+    own = ("--hosts", str(site.hosts_file), *(("--output", _ARCHIVE, "--rotate", _FULL) if archived else ()))
+    crowd = replace(crowd, options=(*own, *crowd.options))
+    consumers = Consumers(data, environment, folder, faults, crowd, groups=crawled_by)
     rng = random.Random(f"faults {site.plan.seed}")  # noqa: S311 - repeatable, guards nothing
-    world = World(servers, site, consumers, faults, rng, folder, environment)
+    kept = _ARCHIVE.replace(".", "-*.", 1) if archived else ""
+    world = World(servers, site, consumers, faults, rng, folder, environment, kept)
     await world.command("crawl-topology", "apply")
     async with asyncio.TaskGroup() as group:
         chores = [group.create_task(chore) for chore in (world.watch(), consumers.keep())]

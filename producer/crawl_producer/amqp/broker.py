@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Self
 
 from crawl_dedup.errors import CrawlError
@@ -17,6 +17,7 @@ from crawl_producer.amqp.publisher import Publisher
 from crawl_producer.amqp.subscriber import AmqpSubscription
 from crawl_producer.broker import BrokerStatistics, Delivery, Outgoing, QueueDepth
 from crawl_producer.errors import PublishFailed
+from crawl_producer.seal import HEADER, Seal
 from crawl_producer.topology import Connection
 
 #: AMQP carries a consumer tag behind one length byte.
@@ -42,6 +43,7 @@ class AmqpBroker:
     def __init__(self, connection: Connection, *, name: str) -> None:
         self._settings = connection
         self._name = name
+        self._seal = connection.seal()
         self._order = shuffled(connection)
         self._counts = Settlements()
         self._subscriptions: list[AmqpSubscription] = []
@@ -71,13 +73,13 @@ class AmqpBroker:
 
     async def publish(self, message: Outgoing) -> None:
         """See :meth:`crawl_producer.broker.Broker.publish`."""
-        (error,) = await self._publisher.publish_all((message,))
+        (error,) = await self.publish_all((message,))
         if error is not None:
             raise error
 
     async def publish_all(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """See :meth:`crawl_producer.broker.Broker.publish_all`."""
-        return await self._publisher.publish_all(messages)
+        return await self._publisher.publish_all(messages if self._seal is None else _sealed(messages, self._seal))
 
     async def consume(self, queue: str, *, prefetch: int, deliver: Callable[[Delivery], None]) -> AmqpSubscription:
         """See :meth:`crawl_producer.broker.Broker.consume`."""
@@ -89,6 +91,7 @@ class AmqpBroker:
             tag=f"{queue}@{socket.gethostname()}:{os.getpid()}"[:_MAX_TAG_CHARS],
             counts=self._counts,
             backoff=Backoff(self._settings.retry_first_s, self._settings.retry_max_s),
+            seal=self._seal,
         )
         await subscription.start()
         self._subscriptions.append(subscription)
@@ -138,6 +141,14 @@ class AmqpBroker:
     def _on_gave_up(self, error: CrawlError) -> None:
         if not self._failed.done():
             self._failed.set_result(error)
+
+
+def _sealed(messages: Sequence[Outgoing], seal: Seal) -> Sequence[Outgoing]:
+    """With the seal in the headers of those that are to have it: every publication of ours comes through here."""
+    return [
+        replace(message, headers={**message.headers, HEADER: seal.of(message.body)}) if message.sealed else message
+        for message in messages
+    ]
 
 
 async def _open(link: Link) -> None:

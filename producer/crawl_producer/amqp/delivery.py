@@ -6,6 +6,16 @@ from dataclasses import dataclass, field
 from pika import BasicProperties
 
 from crawl_producer.amqp.channel import Channel
+from crawl_producer.seal import Seal
+
+#: AMQP carries a message's id behind one length byte.
+_MAX_ID_CHARS = 255
+
+
+def id_of(properties: BasicProperties) -> str:
+    """A message's id, which may be published again; pika hands over bytes where a stranger's is no UTF-8."""
+    message_id = properties.message_id or ""
+    return message_id if isinstance(message_id, str) else ascii(message_id)[:_MAX_ID_CHARS]
 
 
 @dataclass(slots=True)
@@ -32,6 +42,7 @@ class AmqpDelivery:
     _channel: Channel
     _tag: int
     _counts: Settlements
+    _seal: Seal | None = None
     _settled: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:
@@ -40,9 +51,12 @@ class AmqpDelivery:
     @property
     def message_id(self) -> str:
         """The publisher's id, or an empty string."""
-        # pika hands over bytes where a stranger's id is no UTF-8.
-        message_id = self._properties.message_id or ""
-        return message_id if isinstance(message_id, str) else repr(message_id)
+        return id_of(self._properties)
+
+    @property
+    def doubt(self) -> str:
+        """See :attr:`crawl_producer.broker.Delivery.doubt`."""
+        return "" if self._seal is None else self._seal.doubt(self.headers, self.body)
 
     @property
     def headers(self) -> Mapping[str, object]:

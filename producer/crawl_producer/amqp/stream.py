@@ -15,10 +15,12 @@ from pika import BasicProperties
 from pika.spec import Basic
 
 from crawl_producer.amqp.channel import Channel
+from crawl_producer.amqp.delivery import id_of
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.link import Link
 from crawl_producer.amqp.nodes import NodeWalk, connection_name, shuffled
 from crawl_producer.errors import BrokerUnreachable, ProducerError
+from crawl_producer.seal import Seal
 from crawl_producer.topology import Connection
 
 #: Messages on their way to us. A stream is read in chunks of some hundreds; fewer would make it wait for each.
@@ -50,6 +52,7 @@ class Copy:
     body: bytes
     message_id: str
     offset: int = field(default=0, compare=False)  #: its place in the stream
+    doubt: str = field(default="", compare=False)  #: see :attr:`crawl_producer.broker.Delivery.doubt`
 
 
 @asynccontextmanager
@@ -71,7 +74,7 @@ async def open_stream(
     """
     link, last = await _at_a_node_that_has_it(connection, queue, connection_name(name, "stream"))
     try:
-        yield StreamReader(await link.channel(), queue, last, first=first, follow=follow)
+        yield StreamReader(await link.channel(), queue, last, first=first, follow=follow, seal=connection.seal())
     except Closed as closed:
         raise _ours(closed, queue) from closed
     finally:
@@ -125,16 +128,24 @@ class StreamReader:
         last: the offset of the last message that is there; -1: there is none.
         first: where reading begins.
         follow: go on with what is published later.
+        seal: by which messages are believed; None: they are.
 
     Attributes:
         expected: messages to read, at most; a stream that has dropped its oldest holds fewer.
     """
 
     def __init__(
-        self, channel: Channel, queue: str, last: int, *, first: Place = "first", follow: bool = False
+        self,
+        channel: Channel,
+        queue: str,
+        last: int,
+        *,
+        first: Place = "first",
+        follow: bool = False,
+        seal: Seal | None = None,
     ) -> None:
         self.expected = last + 1
-        self._consumer = _Consumer(channel, queue)
+        self._consumer = _Consumer(channel, queue, seal)
         self._first = first
         self._last = math.inf if follow else last
         self._follow = follow
@@ -167,9 +178,10 @@ class StreamReader:
 class _Consumer:
     """What a stream brings, from some place on."""
 
-    def __init__(self, channel: Channel, queue: str) -> None:
+    def __init__(self, channel: Channel, queue: str, seal: Seal | None = None) -> None:
         self._channel = channel
         self.queue = queue
+        self._seal = seal
         self._arrived: deque[tuple[int, Copy]] = deque()
         self._something = asyncio.Event()
         channel.closed.add_done_callback(lambda _: self._something.set())
@@ -204,14 +216,10 @@ class _Consumer:
         return message
 
     def _on_message(self, _raw: object, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
-        message_id = properties.message_id or ""
-        copy = Copy(
-            method.exchange,
-            method.routing_key,
-            body,
-            message_id if isinstance(message_id, str) else repr(message_id),
-            (properties.headers or {}).get("x-stream-offset", 0),
-        )
+        headers = properties.headers or {}
+        doubt = "" if self._seal is None else self._seal.doubt(headers, body)
+        offset = headers.get("x-stream-offset", 0)
+        copy = Copy(method.exchange, method.routing_key, body, id_of(properties), offset, doubt)
         self._arrived.append((method.delivery_tag, copy))
         self._something.set()
 

@@ -18,6 +18,7 @@ from crawl_producer.amqp.nodes import Backoff
 from crawl_producer.amqp.wire import CLOSE_TIMEOUT_S
 from crawl_producer.broker import Delivery
 from crawl_producer.errors import TopologyMissing
+from crawl_producer.seal import Seal
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class AmqpSubscription:
         tag: what ``rabbitmqctl list_consumers`` shows, such as ``docs.pages@host:1234``.
         counts: the client's counts.
         backoff: pauses while the queue cannot be consumed.
+        seal: by which deliveries are believed; None: they are.
 
     Attributes:
         cancels: times that the broker cancelled the consumer (queue deleted, its node lost).
@@ -48,6 +50,7 @@ class AmqpSubscription:
         tag: str,
         counts: Settlements,
         backoff: Backoff,
+        seal: Seal | None = None,
     ) -> None:
         self._link = link
         self._queue = queue
@@ -56,6 +59,7 @@ class AmqpSubscription:
         self._tag = tag
         self._counts = counts
         self._backoff = backoff
+        self._seal = seal
         self._channel: Channel | None = None
         self._interrupted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -172,7 +176,7 @@ class AmqpSubscription:
     ) -> None:
         self._counts.delivered += 1
         delivery = AmqpDelivery(
-            self._queue, body, method.redelivered, properties, channel, method.delivery_tag, self._counts
+            self._queue, body, method.redelivered, properties, channel, method.delivery_tag, self._counts, self._seal
         )
         try:
             self._deliver(delivery)

@@ -9,6 +9,7 @@ from pika import exceptions as pika_exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
 
 from crawl_dedup.crash_points import reached
+from crawl_producer.amqp import frames
 from crawl_producer.amqp.errors import Closed
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class JoinedConnection(AsyncioConnection):
         if not self.is_closed:
             self._adapter_emit_data(data)
             reached("amqp.written")
+
+    def _read_frame(self) -> tuple[int, Any]:
+        return frames.read(self._frame_buffer)
 
     def abort(self, reason: str) -> None:
         """Drop the socket without a word; the close callback follows. pika has no public way to do this."""

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -231,7 +231,7 @@ async def _end(asked: _Asked, end: dead_ends.End, verb: str, *, yes: bool, as_js
         try:
             await asked.search(broker, act, quiet=as_json)
         finally:
-            print(json.dumps(asdict(ended)) if as_json else dead_render.told(ended, replay=verb == "Replay"))
+            print(json.dumps(ended.as_dict()) if as_json else dead_render.told(ended, replay=verb == "Replay"))
     return ExitCode.SOME_REJECTED if ended.skipped else ExitCode.DONE
 
 

@@ -4,13 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from crawl_dedup import shown
 from crawl_producer.errors import OutputNotWritable
 from crawl_producer.seeding import SeedReport
 from crawl_producer.seeds import Rejected
@@ -53,9 +54,9 @@ def reject_log(path: Path | None) -> Iterator[Callable[[Rejected], None]]:
 def show(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:
     """Print what became of all lines."""
     if as_json:
-        print(json.dumps(asdict(report)))
+        print(json.dumps(asdict(replace(report, shown=[_told(rejected) for rejected in report.shown]))))
         return
-    for rejected in report.shown:
+    for rejected in map(_told, report.shown):
         print(f"{_where(rejected)}: {rejected.reason}: {rejected.text!r}", file=sys.stderr)
     if report.rejected > len(report.shown):
         print(f"... and {report.rejected - len(report.shown):,} more (--rejected FILE keeps all)", file=sys.stderr)
@@ -67,6 +68,11 @@ def show(report: SeedReport, *, as_json: bool, dry_run: bool) -> None:
         print(f"{report.outside['host']:,} pages are on other hosts\n  to have them: {remedy}", file=sys.stderr)
     rate = report.lines / report.seconds if report.seconds else 0
     print(f"{', '.join(_parts(report, dry_run))}  ({report.lines:,} URLs in {report.seconds:.1f} s, {rate:,.0f}/s)")
+
+
+def _told(rejected: Rejected) -> Rejected:
+    """The line as it may be printed; ``--rejected FILE`` has it as it was."""
+    return replace(rejected, text=shown(rejected.text), source=shown(rejected.source))
 
 
 def _parts(report: SeedReport, dry_run: bool) -> Iterator[str]:

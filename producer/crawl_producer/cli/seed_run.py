@@ -13,6 +13,9 @@ from crawl_producer.broker import Broker
 from crawl_producer.cli import seed_report
 from crawl_producer.cli.source_options import Sources
 from crawl_producer.delayed import SeedTimes
+from crawl_producer.guard import Guard
+from crawl_producer.own_routes import Reach
+from crawl_producer.own_servers import own_servers
 from crawl_producer.routing import Router
 from crawl_producer.seeding import Seeding, SeedReport
 from crawl_producer.seeds import Rejected, bounded_lines, opened, parse
@@ -95,7 +98,9 @@ class SeedRun:
     async def _walk(self, seeding: Seeding) -> SeedReport:
         """Sitemaps and feeds."""
         spec, sources = self.topology.crawls[self.crawl], self.sources
-        async with SourceWeb(user_agent=user_agent(spec.user_agent), delay_s=spec.politeness.delay_s) as web:
+        guard = Guard(spec.allow_networks, await own_servers(self.topology))
+        agent, delay_s = user_agent(spec.user_agent), spec.politeness.delay_s
+        async with SourceWeb(user_agent=agent, delay_s=delay_s, guard=guard) as web:
             walk = Walk(
                 sources.lists,
                 web,
@@ -112,12 +117,14 @@ class SeedRun:
     async def _take(self, seeding: Seeding, redis: BatchedRedis, broker: Broker) -> SeedReport:
         """What other systems write."""
         sources = self.sources
+        routes = Reach(self.topology, self.crawl, *self.topology.groups(self.crawl))
         async with AsyncExitStack() as stack:
             stop = stack.enter_context(stop_on_signals())
             seeding.on_progress = stack.enter_context(seed_report.ticker(str, quiet=self.quiet))
             if sources.inbox is not None:
                 inbox = await stack.enter_async_context(Inbox(broker, sources.inbox))
-                return await drain(inbox, seeding, stop=stop, follow=sources.follow)
+                return await drain(inbox, seeding, routes=routes, stop=stop, follow=sources.follow)
             if sources.redis_url is not None:
                 redis = await stack.enter_async_context(await open_plain_redis(sources.redis_url, name=PROGRAM))
-            return await drain(RedisKey(redis, sources.redis_key or ""), seeding, stop=stop, follow=sources.follow)
+            key = RedisKey(redis, sources.redis_key or "")
+            return await drain(key, seeding, routes=routes, stop=stop, follow=sources.follow)

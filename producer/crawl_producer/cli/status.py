@@ -23,7 +23,7 @@ from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOp
 from crawl_producer.errors import CrawlTimeout, NotSeeded
 from crawl_producer.management import queue_counts
 from crawl_producer.rate import Rate
-from crawl_producer.status import GroupStatus
+from crawl_producer.status import GroupStatus, InboxStatus
 from crawl_producer.topology import Topology
 
 PROGRAM = "crawl-status"
@@ -167,7 +167,14 @@ def _parts(group: GroupStatus, rate: float) -> Iterator[RenderableType]:
         )
         yield Text("  outcomes: " + (_counted(group.outcomes) or "none yet"))
         yield Text("  links:    " + _counted(group.counts))
+    for inbox in group.inboxes:
+        yield Text(f"  inbox {inbox.name}: {_inbox(inbox)}")
     yield _queues(group)
+
+
+def _inbox(inbox: InboxStatus) -> str:
+    served = f"{inbox.served_by} crawl-seed" if inbox.served_by else "nobody"
+    return f"{inbox.ready:,} waiting, {_known(inbox.unacked)} unacked, {inbox.dead:,} dead, served by {served}"
 
 
 def _owed(group: GroupStatus) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from crawl_producer import command, render
+from crawl_producer import command, render, rights
 from crawl_producer.amqp import open_admin
 from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption
 from crawl_producer.declarations import Exchange, Queue, State
@@ -39,6 +39,7 @@ class Form(Enum):
     MERMAID = "mermaid"
     RABBITMQCTL = "rabbitmqctl"
     DEFINITIONS = "definitions"
+    REDIS_ACL = "redis-acl"
 
 
 LiveOption = Annotated[bool, typer.Option("--live", help="Compare with RabbitMQ as well.", show_default=False)]
@@ -96,12 +97,16 @@ def check_command(
         "crawl-topology render > topology.mmd",
         "crawl-topology render --as rabbitmqctl | sudo sh",
         "crawl-topology render --as definitions > /tmp/crawl.json && rabbitmqctl import_definitions /tmp/crawl.json",
+        "crawl-topology render --as redis-acl | redis-cli -h redis1",
     ),
 )
 def render_command(
     form: FormOption = Form.MERMAID, *, topology: TopologyOption = None, debug: DebugOption = False
 ) -> None:
-    """Print the topology as a picture, as a script for rabbitmqctl, or as definitions to import."""
+    """Print the topology as a picture, as a script for rabbitmqctl or as definitions; or the users for Redis.
+
+    The script also makes a user for each kind of program, with what it needs and no password yet.
+    """
     loaded = command.load_or_exit(_PROGRAM, topology, debug=debug)
     command.run(_PROGRAM, partial(_render, loaded, form), debug=debug)
 
@@ -158,8 +163,10 @@ async def _render(loaded: LoadedTopology, form: Form) -> None:
         case Form.DEFINITIONS:
             print(render.definitions(declarations(topology), topology.connection.vhost))
         case Form.RABBITMQCTL:
-            connection = topology.connection
-            print(render.rabbitmqctl(declarations(topology), connection.vhost, connection.username), end="")
+            users = rights.in_rabbitmq(topology)
+            print(render.rabbitmqctl(declarations(topology), topology.connection.vhost, users), end="")
+        case Form.REDIS_ACL:
+            print(render.redis_acl(rights.in_redis(topology)))
 
 
 async def _compared(loaded: LoadedTopology) -> Plan:

@@ -10,40 +10,47 @@ Source: https://github.com/rabbitmq/rabbitmq-server/pull/9221, which mended it.
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from crawl_producer.doctor.facts import QueueFacts
 from crawl_producer.doctor.finding import Finding, Level
 
 #: The first RabbitMQ that asks every node of the target.
 MENDED = (3, 12, 5)
+#: Looks that must agree. A queue that gives messages away has some on their way whenever one looks, by chance not
+#: fewer than a moment ago in every second look; five times in a row in one of a hundred.
+LOOKS = 5
 
 
-def suspicious(queues: Mapping[str, QueueFacts], version: str | None) -> bool:
-    """Whether a second look is needed: what is only on its way is gone by then."""
-    return not _mended(version) and any(map(_may_hold, queues.values()))
+def suspicious(looks: Sequence[Mapping[str, QueueFacts]], version: str | None) -> bool:
+    """Whether one more look is needed, because all those so far agree that something may be held."""
+    return len(looks) < LOOKS and not _mended(version) and any(True for _ in _still(looks))
 
 
-def check(
-    first: Mapping[str, QueueFacts], second: Mapping[str, QueueFacts], *, version: str | None, vhost: str
-) -> list[Finding]:
-    """Queues that have a member less, and hold at least as much as one look earlier.
+def check(looks: Sequence[Mapping[str, QueueFacts]], *, version: str | None, vhost: str) -> list[Finding]:
+    """Queues that have a member less, and held no less at any look than at the one before.
 
     Args:
-        first: one look …
-        second: … and one some seconds later; the same again when nothing was suspicious.
+        looks: :data:`LOOKS` of them, seconds apart; fewer when nothing was suspicious any more.
         version: of RabbitMQ.
         vhost: of the queues, for the command.
     """
-    if first is second or _mended(version):
+    if len(looks) < LOOKS or _mended(version):
         return []
-    return [finding for name, queue in second.items() for finding in _finding(first.get(name), queue, vhost)]
+    return [_finding(queue, vhost) for queue in _still(looks)]
 
 
-def _finding(before: QueueFacts | None, queue: QueueFacts, vhost: str) -> Iterator[Finding]:
-    if before is None or not _may_hold(before) or not _may_hold(queue) or queue.held < before.held:
-        return
-    yield Finding(
+def _still(looks: Sequence[Mapping[str, QueueFacts]]) -> Iterator[QueueFacts]:
+    """The queues, at the last look, that have given nothing away as far as anybody can see."""
+    for name, queue in looks[-1].items():
+        seen = [look.get(name) for look in looks]
+        held = [one.held for one in seen if one is not None and _may_hold(one)]
+        if len(held) == len(looks) and held == sorted(held):
+            yield queue
+
+
+def _finding(queue: QueueFacts, vhost: str) -> Finding:
+    return Finding(
         Level.ERROR,
         queue.name,
         f"{queue.held:,} messages ought to have left it and are held: RabbitMQ asks a node that is gone where they go",

@@ -1,6 +1,6 @@
 """Queues: does anybody consume them, are they about to be full, and what has gathered where nobody looks?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from crawl_producer import names
 from crawl_producer.doctor.facts import BrokerFacts, ChannelFacts, QueueFacts
@@ -21,28 +21,13 @@ def check(broker: BrokerFacts, topology: Topology) -> list[Finding]:
     found = [finding for name, queue in broker.queues.items() for finding in _queue(name, queue, topology)]
     timeout_ms = min(_timeouts_ms(broker), default=CONSUMER_TIMEOUT_MS)
     found += [finding for channel in broker.channels for finding in _channel(channel, timeout_ms)]
+    inboxes = [_inbox(name, broker.queues) for name in broker.queues if name in topology.inboxes]
     waiting = sum(queue.ready for name, queue in broker.queues.items() if names.work_queue(name) in topology.queues)
-    return or_all_is_well(found, "rabbitmq", f"{len(broker.queues):,} queues, {waiting:,} URLs waiting")
+    return [*or_all_is_well(found, "rabbitmq", f"{len(broker.queues):,} queues, {waiting:,} URLs waiting"), *inboxes]
 
 
 def _queue(name: str, queue: QueueFacts, topology: Topology) -> Iterator[Finding]:
-    work = names.work_queue(name)
-    if work in topology.queues:
-        yield from _work(name, queue, topology.queues[work].crawl)
-        if name == work and queue.delivery_limit is not None:
-            yield from _limit(queue, topology.queues[work].delivery_limit)
-    elif name.startswith(names.dead_queue("")):
-        yield from _dead(queue)
-    elif any(name in items.queues for items in topology.items.values()):
-        yield from _items(queue)
-    elif name == names.UNROUTED and queue.ready:
-        yield Finding(
-            Level.WARNING,
-            name,
-            f"{queue.ready:,} messages outlived the queue they were to return to",
-            "they are URLs of queues that were removed: publish them again where they belong now, then purge it",
-            "crawl-doctor --repair",
-        )
+    yield from _by_purpose(name, queue, topology)
     if queue.mirrored:
         yield Finding(
             Level.WARNING,
@@ -63,6 +48,29 @@ def _queue(name: str, queue: QueueFacts, topology: Topology) -> Iterator[Finding
         )
 
 
+def _by_purpose(name: str, queue: QueueFacts, topology: Topology) -> Iterator[Finding]:
+    work = names.work_queue(name)
+    if work in topology.queues:
+        yield from _work(name, queue, topology.queues[work].crawl)
+        if name == work:
+            yield from _limit(queue, topology.queues[work].delivery_limit)
+    elif name in topology.inboxes:
+        yield from _limit(queue, topology.inboxes[name].delivery_limit)
+    elif name.startswith(names.dead_queue("")):
+        if name.removeprefix(names.dead_queue("")) not in topology.inboxes:  # their letters are told with them
+            yield from _dead(queue)
+    elif any(name in items.queues for items in topology.items.values()):
+        yield from _items(queue)
+    elif name == names.UNROUTED and queue.ready:
+        yield Finding(
+            Level.WARNING,
+            name,
+            f"{queue.ready:,} messages outlived the queue they were to return to",
+            "they are URLs of queues that were removed: publish them again where they belong now, then purge it",
+            "crawl-doctor --repair",
+        )
+
+
 def _work(name: str, queue: QueueFacts, crawl: str) -> Iterator[Finding]:
     if queue.ready and not queue.consumers:
         yield Finding(
@@ -80,6 +88,21 @@ def _work(name: str, queue: QueueFacts, crawl: str) -> Iterator[Finding]:
             f"crawl of {crawl} goes no faster than this queue empties",
             "start more consumers, or raise max_length (a new queue: arguments never change)",
         )
+
+
+def _inbox(name: str, queues: Mapping[str, QueueFacts]) -> Finding:
+    """How it is, whether all is well or not: only here can somebody see that a service has not been started."""
+    inbox, dead_name = queues[name], names.dead_queue(name)
+    dead = queues[dead_name].ready if dead_name in queues else 0
+    served = f"{inbox.consumers} crawl-seed" if inbox.consumers else "nobody"
+    text = f"{inbox.ready:,} messages wait, {dead:,} dead letters, served by {served}"
+    if inbox.ready and not inbox.consumers:
+        command = f"crawl-seed --inbox {name} --follow"
+        return Finding(Level.WARNING, name, text, "start the service that takes them", command)
+    if dead:
+        command = f"crawl-dead list --queue {name}"
+        return Finding(Level.WARNING, name, text, "tell who writes there what is wrong, then drop them", command)
+    return Finding(Level.OK, name, text)
 
 
 def _items(queue: QueueFacts) -> Iterator[Finding]:

@@ -93,7 +93,7 @@ class Examination:
         dead: Mapping[str, DeadFacts] = {}
         if unbalanced := check_balance.suspicious(first):
             dead = await self._dead_letters(check_balance.letters_that_matter(first), facts.queues, broker)
-        if unbalanced or check_held.suspicious(first.queues, facts.version):
+        if unbalanced or check_held.suspicious([first.queues], facts.version):
             await asyncio.sleep(self._between_looks_s)
             queues = await observe_broker.observe_queues(self._topology, self._crawls, broker)
             again = await self._ledgers()
@@ -103,8 +103,15 @@ class Examination:
             second = Look(tuple(ledger for ledger in again or () if ledger.name in both), queues, dead)
         journals = {crawl: spec.journal is not None for crawl, spec in self._topology.crawls.items()}
         self.findings += check_balance.check(first, second, journals=journals)
+        await self._held([facts.queues, *([] if second is first else [second.queues])], facts.version, broker)
+
+    async def _held(self, looks: list[Mapping[str, QueueFacts]], version: str | None, broker: Broker) -> None:
+        """Go on looking while a delay seems to hold messages."""
+        while check_held.suspicious(looks, version):
+            await asyncio.sleep(self._between_looks_s)
+            looks.append(await observe_broker.observe_queues(self._topology, self._crawls, broker))
         vhost = self._topology.connection.vhost
-        self.findings += check_held.check(facts.queues, second.queues, version=facts.version, vhost=vhost)
+        self.findings += check_held.check(looks, version=version, vhost=vhost)
 
     async def _dead_letters(
         self, queues: Sequence[str], before: Mapping[str, QueueFacts], broker: Broker

@@ -36,7 +36,7 @@ async def observe(topology: Topology, crawls: Iterable[str], broker: Broker) -> 
 
 
 async def observe_queues(topology: Topology, crawls: Iterable[str], broker: Broker) -> Mapping[str, QueueFacts]:
-    """The queues of these crawls, those that all share, and the readers' of items; what does not exist is left out."""
+    """The queues and inboxes of these crawls, those that all share, and the readers' of items; only what exists."""
     told = await _told(topology.connection)
     found = {}
     for name in _names(topology, set(crawls)):
@@ -51,6 +51,8 @@ async def observe_queues(topology: Topology, crawls: Iterable[str], broker: Brok
 def _names(topology: Topology, crawls: set[str]) -> list[str]:
     mine = [name for name, spec in topology.queues.items() if spec.crawl in crawls]
     derived = [name for queue in mine for name in (queue, names.due_queue(queue), names.dead_queue(queue))]
+    inboxes = [name for name, spec in topology.inboxes.items() if spec.crawl in crawls]
+    derived += [name for inbox in inboxes for name in (inbox, names.dead_queue(inbox))]
     readers = [name for items in topology.items.values() for name in items.queues]
     return [*derived, *readers, *map(names.delay_queue, names.DELAYS_MS), names.UNROUTED]
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
+from crawl_dedup import shown
 from crawl_producer import names
 from crawl_producer.broker import Broker, Delivery, HeaderValue, Outgoing, Subscription
 from crawl_producer.sources.service import BATCH, Written
@@ -92,7 +93,7 @@ class Inbox:
 
 def _letter(delivery: Delivery, reason: str) -> Outgoing:
     headers: dict[str, HeaderValue] = {
-        "crawl-reason": f"undecodable: {reason}",
+        "crawl-reason": shown(f"undecodable: {reason}"),
         "crawl-queue": delivery.queue,
         "crawl-died-ms": time.time_ns() // 1_000_000,
     }

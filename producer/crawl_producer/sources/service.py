@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from crawl_dedup.crash_points import reached
+from crawl_producer.own_routes import OwnRoutes
 from crawl_producer.seeding import Seeding, SeedReport
-from crawl_producer.seeds import Rejected
+from crawl_producer.seeds import Rejected, Seed
 from crawl_producer.sources import written
 
 #: Seconds between two looks at a source that was empty.
@@ -44,8 +45,17 @@ class Source(Protocol[_T]):
         """Forget what was taken, and what is bad once it is kept aside with its reason."""
 
 
-async def drain(source: Source[_T], seeding: Seeding, *, stop: asyncio.Event, follow: bool) -> SeedReport:
+async def drain(
+    source: Source[_T], seeding: Seeding, *, routes: OwnRoutes, stop: asyncio.Event, follow: bool
+) -> SeedReport:
     """Admit what is written there, until it is empty; with ``follow`` until ``stop`` is set.
+
+    Args:
+        source: it stays the caller's to close.
+        seeding: the door.
+        routes: judges the routes that are written there.
+        stop: ends it, after what is in hand.
+        follow: wait for more.
 
     Raises:
         PublishFailed, LedgerUnavailable, BrokerUnreachable: what was not let go is still there.
@@ -55,7 +65,8 @@ async def drain(source: Source[_T], seeding: Seeding, *, stop: asyncio.Event, fo
     while not stop.is_set():
         messages = await source.next()
         if messages:
-            await _take(source, seeding, messages, number)
+            entries = [written.read(n, m.body, source.name, routes) for n, m in enumerate(messages, number + 1)]
+            await _take(source, seeding, messages, entries)
             number += len(messages)
         elif not follow:
             break
@@ -65,8 +76,9 @@ async def drain(source: Source[_T], seeding: Seeding, *, stop: asyncio.Event, fo
     return seeding.report
 
 
-async def _take(source: Source[_T], seeding: Seeding, messages: Sequence[Written[_T]], before: int) -> None:
-    entries = [written.read(number, message.body, source.name) for number, message in enumerate(messages, before + 1)]
+async def _take(
+    source: Source[_T], seeding: Seeding, messages: Sequence[Written[_T]], entries: Sequence[Seed | Rejected]
+) -> None:
     await seeding.take(entries)
     reached("written.admitted")
     pairs = list(zip(messages, entries, strict=True))

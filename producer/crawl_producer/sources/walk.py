@@ -13,7 +13,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
-from crawl_dedup import UrlInvalid, canonicalize, host, join
+from crawl_dedup import UrlInvalid, canonicalize, host, join, shown
 from crawl_producer.reading import in_thread
 from crawl_producer.scope import Scope
 from crawl_producer.seeds import Rejected, Seed
@@ -113,7 +113,7 @@ class Walk:
     def _arrived(self, todo: _List, url: str) -> _List:
         """A site that redirects what the operator asked for to another of its hosts moves along."""
         self.lists += 1
-        log.info("reading %s", url)
+        log.info("reading %s", shown(url))
         self._seen.add(url)
         roots = dict.fromkeys((host(url), *todo.roots)) if todo.depth == 0 else todo.roots
         return _List(url, todo.depth, tuple(roots), todo.via)

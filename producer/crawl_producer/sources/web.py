@@ -16,6 +16,8 @@ from yarl import URL
 from crawl_dedup import UrlInvalid, host, join
 from crawl_producer.answer import Answer
 from crawl_producer.arrival import Arrival, Pace
+from crawl_producer.guard import Guard
+from crawl_producer.guarded import blocked, connector
 from crawl_producer.sources.found import NotAListing
 
 #: Redirects in a row, as many as are followed for robots.txt.
@@ -71,15 +73,23 @@ class SourceWeb:
     Args:
         user_agent: see :func:`crawl_producer.user_agent.user_agent`.
         delay_s: between two requests to one host.
+        guard: whom it may connect to; None: public addresses.
         limits: what one GET may cost.
         pause_s: see :data:`PAUSE_S`.
     """
 
     def __init__(
-        self, *, user_agent: str, delay_s: float, limits: WebLimits | None = None, pause_s: float = PAUSE_S
+        self,
+        *,
+        user_agent: str,
+        delay_s: float,
+        guard: Guard | None = None,
+        limits: WebLimits | None = None,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._user_agent = user_agent
         self._delay_s = delay_s
+        self._guard = guard or Guard()
         self._limits = limits or WebLimits()
         self._pause_s = pause_s
         self._asked: tuple[str, float] = ("", 0.0)
@@ -88,6 +98,7 @@ class SourceWeb:
     async def __aenter__(self) -> Self:
         limits = self._limits
         self._session = aiohttp.ClientSession(
+            connector=connector(self._guard),
             timeout=aiohttp.ClientTimeout(total=limits.total_s, sock_connect=limits.connect_s, sock_read=limits.idle_s),
             headers={"User-Agent": self._user_agent, "Accept": ACCEPT, "Accept-Encoding": "gzip"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -111,8 +122,8 @@ class SourceWeb:
             The URL that the body is from.
 
         Raises:
-            NotAListing: ``http_404`` and the like, ``timeout``, ``dns``, ``connect``, ``tls``, ``protocol``,
-                ``too_large``, ``coding``, ``redirects`` (too many) or ``redirect`` (to nowhere).
+            NotAListing: ``http_404`` and the like, ``blocked`` (by the guard), ``timeout``, ``dns``, ``connect``,
+                ``tls``, ``protocol``, ``too_large``, ``coding``, ``redirects`` (too many) or ``redirect`` (to nowhere).
         """
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._tried(url, file)
@@ -185,6 +196,8 @@ def _retry_after_s(answer: aiohttp.ClientResponse) -> float | None:
 
 
 def _reason(error: Exception) -> str:
+    if blocked(error) is not None:
+        return "blocked"
     match error:
         case TimeoutError():
             return "timeout"

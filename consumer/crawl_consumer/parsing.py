@@ -1,0 +1,126 @@
+"""Where a page is parsed: small ones at once, larger ones in a thread, and those that may be costly in a child first.
+
+Nearly every page is parsed within milliseconds. But libxml2 takes time with the square of an element's attributes,
+35 minutes for 8 MiB of them, and nothing can stop it; and two million elements take 300 MiB. So what is large enough
+for that is first parsed by a process that may die of it (:mod:`crawl_consumer.parse_child`). A page that it survives
+costs no more in ours, because libxml2 does the same again; one that it does not survive is ``unparsable``.
+
+The child says no more than that: to bring links over would spare a second parse of few pages, and spiders want trees.
+What a spider does with the tree is its own affair, and goes on in the event loop.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Self, TypeVar
+
+from crawl_consumer.page import Page
+from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
+
+#: Bytes of a body up to which a page is parsed at once, in the event loop: ordinary ones take 3 ms then, and the worst
+#: half a second.
+AT_ONCE_BYTES = 96 << 10
+#: Bytes up to which it is parsed without a child. The worst, one element with 130,000 attributes, takes 17 seconds of
+#: a thread that holds nothing else up.
+UNTRIED_BYTES = 512 << 10
+#: Pages between the two that are parsed at a time, and whose trees may be in memory; the worst take 24 MiB each.
+MODERATE = 4
+
+_T = TypeVar("_T")
+
+
+class ChildLost(RuntimeError):
+    """The process that was to try a page ended; nobody knows what the page would have done."""
+
+
+class Parsing:
+    """Parses pages before anybody asks for their trees. Close it after use, with ``async with``.
+
+    Args:
+        cpu_s: seconds of the processor that a page may take in the child.
+        tree_bytes: memory that it may take there.
+    """
+
+    def __init__(self, *, cpu_s: int = CPU_S, tree_bytes: int = TREE_BYTES) -> None:
+        self._limits = (str(cpu_s), str(tree_bytes))
+        self._child: asyncio.subprocess.Process | None = None
+        self._threads = ThreadPoolExecutor(MODERATE + 1, thread_name_prefix="parsing")
+        self._moderate = asyncio.Semaphore(MODERATE)
+        self._costly = asyncio.Semaphore(1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._end_child()
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process that tries pages, None while there is none."""
+        return self._child.pid if self._child else None
+
+    @asynccontextmanager
+    async def of(self, page: Page) -> AsyncIterator[str]:
+        """While inside, the page is parsed, or what comes says why it must not be: then its tree is empty.
+
+        Larger pages are inside a few at a time, and those that need a child one at a time, so that their trees do not
+        add up.
+
+        Raises:
+            ChildLost: see there.
+            MemoryError: there is none left for the tree.
+        """
+        if len(page.body) <= AT_ONCE_BYTES or not page.is_html:
+            yield ""
+        elif len(page.body) <= UNTRIED_BYTES:
+            async with self._moderate:
+                await self._in_thread(page.parse_apart)
+                yield ""
+        else:
+            async with self._costly:
+                if refused := await self._tried(await self._in_thread(page.in_utf8)):
+                    page.give_up(refused)
+                else:
+                    await self._in_thread(page.read_apart)
+                yield refused
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def _tried(self, markup: bytes) -> str:
+        child = self._child = self._child or await _started(*self._limits)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        answer = b""
+        try:
+            child.stdin.write(len(markup).to_bytes(LENGTH_BYTES, "big"))
+            child.stdin.write(markup)
+            await child.stdin.drain()
+            answer = await child.stdout.readline()
+        except ConnectionError as error:
+            raise ChildLost("the process that tries pages has ended") from error
+        finally:
+            if not answer:  # lost, or we were told to stop: what it says next would be taken for another page's
+                await self._end_child()
+        if not answer:
+            raise ChildLost("the process that tries pages has ended")
+        return answer.decode().rstrip("\n")
+
+    async def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # its fork too
+            await child.communicate()
+
+
+async def _started(*limits: str) -> asyncio.subprocess.Process:
+    # A session of its own: Ctrl-C is for the consumer, which may finish what it has in hand.
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-m", "crawl_consumer.parse_child", *limits)
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, start_new_session=True)

@@ -1,0 +1,62 @@
+"""The HTML parser's memory: what one page has brought is given back, however many names there were in it."""
+
+import threading
+from itertools import count
+
+import pytest
+
+from costs import resident_bytes
+from crawl_consumer import parser
+
+#: Kept by lxml 6 for each name that it has met.
+NAME_BYTES = 40
+
+
+def pages_with_new_names(form, names):
+    """Pages of 10,000 names each that no other page has, ``names`` in all."""
+    numbers = count()
+    for _ in range(names // 10_000):
+        yield "".join(form.format(name=f"x{next(numbers):x}") for _ in range(10_000)).encode()
+
+
+@pytest.mark.parametrize("form", ["<{name}></{name}>", "<p {name}>"])
+def test_names_that_pages_bring_are_forgotten(form, monkeypatch):
+    monkeypatch.setattr(parser, "FORGET_BYTES", 100_000)
+    warm_up, rest = pages_with_new_names(form, 100_000), pages_with_new_names(form, 800_000)
+    for page in warm_up:
+        parser.parse(page)
+    before_bytes = resident_bytes()
+    for page in rest:
+        parser.parse(page.replace(b"x", b"y"))
+    assert resident_bytes() - before_bytes < 700_000 * NAME_BYTES / 3
+
+
+def test_a_tree_survives_the_dictionary_of_its_names(monkeypatch):
+    monkeypatch.setattr(parser, "FORGET_BYTES", 1)
+    kept = [parser.parse(b"<kept%d a%d=1><old>" % (number, number))[0] for number in range(50)]
+    for number, root in enumerate(kept):
+        (element,) = root.iter(f"kept{number}")
+        assert element.get(f"a{number}") == "1"
+        element.append(parser.parse(b"<new>")[0].find(".//new"))
+        element.set("another", "2")
+        assert [child.tag for child in element] == ["old", "new"]
+    together = kept[0]
+    for root in kept[1:]:
+        together.extend(root)
+    kept.clear()
+    assert len([*together.iter("new")]) == 50
+
+
+def test_each_thread_has_a_parser_of_its_own():
+    trees = {}
+
+    def parse(name):
+        for _ in range(50):
+            trees[name] = parser.parse(f"<{name} {name}=1>".encode() * 500)[0]
+
+    threads = [threading.Thread(target=parse, args=(f"name{n}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len([*trees[f"name{n}"].iter(f"name{n}")]) for n in range(8)] == [500] * 8

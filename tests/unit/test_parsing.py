@@ -1,0 +1,217 @@
+"""Where pages are parsed, and that none of them costs a consumer more than its place."""
+
+import asyncio
+import os
+import signal
+from itertools import pairwise
+
+import pytest
+
+from costs import resident_bytes
+from crawl_consumer.page import Page
+from crawl_consumer.parsing import AT_ONCE_BYTES, UNTRIED_BYTES, ChildLost, Parsing
+from crawl_consumer.response import Response
+from crawl_producer.message import UrlMessage
+
+URL = "http://site.example/"
+LINK = b"<a href=x>"
+FOUND = [URL + "x"]
+
+
+def page(body, content_type="text/html", charset=None):
+    response = Response(url=URL, status=200, body=body, content_type=content_type, header_charset=charset)
+    return Page(response, UrlMessage(crawl="c", url=URL))
+
+
+def padded(size, start=LINK):
+    """Harmless markup of at least ``size`` bytes that begins with ``start``."""
+    paragraph = b"<p>some words of text that anybody may read</p>"
+    return start + paragraph * (size // len(paragraph) + 1)
+
+
+def attributes(size):
+    """One element with so many bytes of attributes: libxml2 takes time with their square."""
+    return f"<a {' '.join(f'a{number:x}' for number in range(size // 6))}>".encode()
+
+
+def elements(size):
+    return LINK + b"<p>" * (size // 3)
+
+
+SMALL, MODERATE, LARGE = (padded(size) for size in (100, AT_ONCE_BYTES + 1, UNTRIED_BYTES + 1))
+#: No machine parses it within a second.
+ENDLESS = attributes(4 << 20)
+
+
+async def read(parsing, body, **options):
+    """Why it is not parsed, and its links."""
+    seen = page(body, **options)
+    async with parsing.of(seen) as refusal:
+        return refusal, seen.links()
+
+
+@pytest.mark.parametrize("body", [SMALL, MODERATE, LARGE], ids=["small", "moderate", "large"])
+def test_a_harmless_page_is_parsed_whatever_its_size(body):
+    async def main():
+        async with Parsing() as parsing:
+            return await read(parsing, body)
+
+    assert asyncio.run(main()) == ("", FOUND)
+
+
+def test_what_is_no_page_is_left_alone():
+    async def main():
+        async with Parsing(cpu_s=1) as parsing:
+            return await read(parsing, ENDLESS, content_type="text/plain")
+
+    assert asyncio.run(main()) == ("", [])
+
+
+def test_a_large_page_in_another_encoding_is_tried_as_it_will_be_parsed():
+    async def main():
+        async with Parsing() as parsing:
+            return await read(parsing, padded(UNTRIED_BYTES, '<a href="é">'.encode("utf-16")[2:]), charset="utf-16le")
+
+    refusal, _ = asyncio.run(main())
+    assert refusal == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "refusal"),
+    [
+        (ENDLESS, {"cpu_s": 1}, "it takes more than 1 s to parse"),
+        (elements(1 << 20), {"tree_bytes": 16 << 20}, "its tree takes more than 16 MiB"),
+    ],
+    ids=["time", "memory"],
+)
+def test_a_page_that_costs_too_much_is_given_up_and_harms_no_other(body, limits, refusal):
+    async def main():
+        async with Parsing(**limits) as parsing:
+            costly = page(body)
+            async with parsing.of(costly) as why:
+                seen = why, costly.parse_error, costly.links(), costly.title, costly.text, costly.metas
+            return seen, await read(parsing, LARGE)
+
+    assert asyncio.run(main()) == ((refusal, refusal, [], None, "", []), ("", FOUND))
+
+
+def test_small_pages_are_read_while_a_large_one_is_tried():
+    async def main():
+        done = []
+
+        async def note(name, body):
+            refusal, _ = await read(parsing, body)
+            done.append((name, refusal))
+
+        async with Parsing(cpu_s=2) as parsing, asyncio.TaskGroup() as group:
+            group.create_task(note("endless", ENDLESS))
+            for number in range(20):
+                await asyncio.sleep(0)
+                group.create_task(note(number, SMALL))
+        return done
+
+    assert asyncio.run(main()) == [*((n, "") for n in range(20)), ("endless", "it takes more than 2 s to parse")]
+
+
+def test_the_event_loop_goes_on_while_a_moderate_page_is_parsed():
+    async def main():
+        done = []
+
+        async def note(name, body):
+            await read(parsing, body)
+            done.append(name)
+
+        async with Parsing() as parsing, asyncio.TaskGroup() as group:
+            group.create_task(note("slow", attributes(UNTRIED_BYTES // 3)))
+            await asyncio.sleep(0)
+            group.create_task(note("small", SMALL))
+        return done
+
+    assert asyncio.run(main()) == ["small", "slow"]
+
+
+def test_large_pages_are_in_memory_one_at_a_time():
+    async def main():
+        inside = 0
+        most = []
+
+        async def hold():
+            nonlocal inside
+            async with parsing.of(page(LARGE)):
+                inside += 1
+                most.append(inside)
+                await asyncio.sleep(0)
+                inside -= 1
+
+        async with Parsing() as parsing, asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(hold())
+        return most
+
+    assert asyncio.run(main()) == [1] * 4
+
+
+def test_after_a_trial_that_was_broken_off_the_next_page_gets_its_own_answer():
+    async def main():
+        async with Parsing() as parsing:
+            trial = asyncio.create_task(read(parsing, ENDLESS))
+            while parsing.child_pid is None:
+                await asyncio.sleep(0)
+            trial.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await trial
+            return await read(parsing, LARGE)
+
+    assert asyncio.run(main()) == ("", FOUND)
+
+
+def test_a_child_that_is_lost_says_nothing_of_its_page_and_is_started_again():
+    async def main():
+        async with Parsing() as parsing:
+            await read(parsing, LARGE)
+            os.kill(parsing.child_pid, signal.SIGKILL)
+            with pytest.raises(ChildLost):
+                await read(parsing, LARGE)
+            return await read(parsing, LARGE)
+
+    assert asyncio.run(main()) == ("", FOUND)
+
+
+def test_the_child_ends_with_its_parsing():
+    async def main():
+        async with Parsing() as parsing:
+            await read(parsing, LARGE)
+            return parsing.child_pid
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(asyncio.run(main()), 0)
+
+
+def test_an_error_in_the_thread_is_told_to_whoever_waits(monkeypatch):
+    def fail(_):
+        raise MemoryError("none left")
+
+    async def main():
+        monkeypatch.setattr(Page, "parse_apart", fail)
+        async with Parsing() as parsing:
+            await read(parsing, MODERATE)
+
+    with pytest.raises(MemoryError, match="none left"):
+        asyncio.run(main())
+
+
+def test_names_of_larger_pages_are_forgotten():
+    def names(number):
+        return "".join(f"<p n{number}x{name:x}>" for name in range(AT_ONCE_BYTES // 4)).encode()
+
+    async def main():
+        sizes = []
+        async with Parsing() as parsing:
+            for number in range(90):
+                if number % 30 == 0:
+                    sizes.append(resident_bytes())
+                assert (await read(parsing, names(number)))[0] == ""
+        return [after - before for before, after in pairwise(sizes)]
+
+    _, later = asyncio.run(main())
+    assert later < 30 * (AT_ONCE_BYTES // 4) * 40 / 3

@@ -1,0 +1,68 @@
+"""Certificates of servers on 127.0.0.1, made once with openssl and an authority that only these tests know.
+
+All of them have the same key, which opens nothing anywhere. They are valid from 2020 to 2120, except for the one that
+ran out in February 2020.
+"""
+
+import ssl
+
+KEY = """\
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgf/ij6moLUB8ImKQE
+yfczTKH26Cqk5ZWSWCeSm7Fv9MChRANCAATmsl64ro9B6ScrugZDTK5TrPDC9Q6N
+bT4roYK/lAJ1kspvM3Vm1vi595iC+PW9gmW117LtawVOhKdupFzb3O+j
+"""
+AUTHORITY = """\
+MIIBcTCCARegAwIBAgIBATAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
+ZXN0LWF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFow
+HzEdMBsGA1UEAwwUY3Jhd2wtdGVzdC1hdXRob3JpdHkwWTATBgcqhkjOPQIBBggq
+hkjOPQMBBwNCAAQDte2mktWLwHXy+0AWW5Mj5sOrYMtMFwGtiSSPd6DAtlvv18g6
+qjNaC5WCMliuKTZE3Dj2eirEqUaLLTs+6XPao0IwQDAPBgNVHRMBAf8EBTADAQH/
+MA4GA1UdDwEB/wQEAwICBDAdBgNVHQ4EFgQUeAymghyKHPeqHcaO/xTi907hRWYw
+CgYIKoZIzj0EAwIDSAAwRQIgPMAIqQ7E/aiOlo2Oab1g+bcPBlaiuPocbRUc7JSv
++0ECIQCk1v0gqldMrIC+FYZGiK1YU+RL72XH9HDsrzLKuwgY2g==
+"""
+GOOD = """\
+MIIBcjCCARigAwIBAgIBAjAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
+ZXN0LWF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFow
+DzENMAsGA1UEAwwEZ29vZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABOayXriu
+j0HpJyu6BkNMrlOs8ML1Do1tPiuhgr+UAnWSym8zdWbW+Ln3mIL49b2CZbXXsu1r
+BU6Ep26kXNvc76OjUzBRMA8GA1UdEQQIMAaHBH8AAAEwHQYDVR0OBBYEFIKrnpfp
+7UeIkvLip62Gw4Xpg6KRMB8GA1UdIwQYMBaAFHgMpoIcihz3qh3Gjv8U4vdO4UVm
+MAoGCCqGSM49BAMCA0gAMEUCIQDOqIF/42A6Blt2mRlDDj1nuOmv9313J29UQjW3
+BrW78QIgPSVo1BMlfzm/M46O2NXvlt+2JeIwZVne4AtPmZqgPDs=
+"""
+EXPIRED = """\
+MIIBczCCARmgAwIBAgIBAzAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
+ZXN0LWF1dGhvcml0eTAeFw0yMDAxMDEwMDAwMDBaFw0yMDAyMDEwMDAwMDBaMBIx
+EDAOBgNVBAMMB2V4cGlyZWQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATmsl64
+ro9B6ScrugZDTK5TrPDC9Q6NbT4roYK/lAJ1kspvM3Vm1vi595iC+PW9gmW117Lt
+awVOhKdupFzb3O+jo1MwUTAPBgNVHREECDAGhwR/AAABMB0GA1UdDgQWBBSCq56X
+6e1HiJLy4qethsOF6YOikTAfBgNVHSMEGDAWgBR4DKaCHIoc96odxo7/FOL3TuFF
+ZjAKBggqhkjOPQQDAgNIADBFAiBaeWZsz7Ok7V7u9byzghbq71xZi8oPoprXve1C
+A/0M7AIhAI2oUPMRwVQwkRScNho2Gr0u4rhGX6FZhYmovsSkhTGR
+"""
+#: For 10.9.8.7.
+OF_ANOTHER_HOST = """\
+MIIBczCCARmgAwIBAgIBBDAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRjcmF3bC10
+ZXN0LWF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTIwMDEwMTAwMDAwMFow
+EDEOMAwGA1UEAwwFb3RoZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATmsl64
+ro9B6ScrugZDTK5TrPDC9Q6NbT4roYK/lAJ1kspvM3Vm1vi595iC+PW9gmW117Lt
+awVOhKdupFzb3O+jo1MwUTAPBgNVHREECDAGhwQKCQgHMB0GA1UdDgQWBBSCq56X
+6e1HiJLy4qethsOF6YOikTAfBgNVHSMEGDAWgBR4DKaCHIoc96odxo7/FOL3TuFF
+ZjAKBggqhkjOPQQDAgNIADBFAiEApROafeP7qvfPFMZm8Do2ybaQWszi2jsnGlxf
+tvdExY0CIEw3FbJAslBCHY6APMrVrbWp6oU4SSYe6yrfO8QWv/kk
+"""
+
+
+def pem(text, kind="CERTIFICATE"):
+    """As programs read it from files."""
+    return f"-----BEGIN {kind}-----\n{text}-----END {kind}-----\n"
+
+
+def server_context(certificate, folder):
+    """For a server that shows this certificate."""
+    path = folder / "server.pem"
+    path.write_text(pem(KEY, "PRIVATE KEY") + pem(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
