@@ -15,7 +15,7 @@ from crawl_producer.arrival import FREE_CHUNKS, MEAN_CHUNK_BYTES, Pace
 from crawl_producer.sources.found import NotAListing
 from crawl_producer.sources.web import SourceWeb, WebLimits
 from crawl_producer.topology import LimitsSpec
-from raw_web import answer, raw_web
+from raw_web import LOOPBACK, answer, raw_web
 
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 CHUNKED = HTML + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -31,7 +31,7 @@ def run(request):
 
 
 def fetcher(**limits):
-    return Fetcher(FetchLimits(**limits), user_agent="Test/1.0", connections=4)
+    return Fetcher(FetchLimits(**limits), user_agent="Test/1.0", connections=4, guard=LOOPBACK)
 
 
 async def fetched(said, **limits):
@@ -197,7 +197,8 @@ def test_a_sitemap_may_not_drip_nor_hide_behind_a_flood_nor_end_with_a_broken_ch
     async def why(said):
         async with raw_web({"/s.xml": said}) as web:
             limits = WebLimits(pace=Pace(after_s=0.2))
-            async with SourceWeb(user_agent="Test/1.0", delay_s=0, limits=limits, pause_s=0) as source:
+            web_of_sources = SourceWeb(user_agent="Test/1.0", delay_s=0, guard=LOOPBACK, limits=limits, pause_s=0)
+            async with web_of_sources as source:
                 with tempfile.TemporaryFile() as file, pytest.raises(NotAListing) as caught:
                     await source.download(web.url("/s.xml"), file)
                 return str(caught.value)
