@@ -45,7 +45,7 @@ test-rabbitmq4: venv servers ## The tests against real servers, with RabbitMQ 4.
 chaos: venv servers ## Break things while a planned site is crawled: a table, an hour and more (CHAOS=--quick: 20 minutes)
 	@$(DEV) -m crawl_dev.chaos $(CHAOS)
 
-hostile: venv ## Visit each page of a hostile web a hundred times: a table of outcomes, times, CPU and memory (minutes)
+hostile: venv ## Visit each page of a hostile web a hundred times: a table of outcomes, times, CPU and memory (half an hour)
 	@$(DEV) -m crawl_dev.hostile $(HOSTILE)
 
 test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)

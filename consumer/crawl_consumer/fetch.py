@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from crawl_consumer.addresses import Addresses
-from crawl_consumer.body import BodyLimits, receive
+from crawl_consumer.body import receive
 from crawl_consumer.codings import ACCEPT_ENCODING
 from crawl_consumer.cookies import HostCookies
 from crawl_consumer.decode import TooLong
@@ -172,9 +172,11 @@ class Fetcher:
         body = b""
         size = answer.content_length or 0
         if body_read := first_bytes is not None or is_parsable(content_type):
-            limits = BodyLimits(self._limits.body_bytes, first_bytes, self._limits.pace)
+            limits, codings = self._limits, headers.get("content-encoding", "")
             try:
-                size, body = await receive(answer, headers.get("content-encoding", ""), limits)
+                size, body = await receive(
+                    answer, codings, limit_bytes=limits.body_bytes, first_bytes=first_bytes, pace=limits.pace
+                )
             except TooLong as error:
                 return FetchFailure(FailureKind.TOO_LARGE, str(error), _ms_since(started))
             except ValueError as error:

@@ -215,8 +215,7 @@ class PolitenessSpec(Frozen):
 class LimitsSpec(Frozen):
     """What fetching one page may cost."""
 
-    #: of its body, as sent and as decoded; a longer one is ``too_large``. Each page in flight may hold as much, and
-    #: about ten times that while it is parsed
+    #: of its body, as sent and as decoded; a longer one is ``too_large``. Each page in flight may hold as much
     body_bytes: int = Field(default=8 << 20, ge=1024, le=1 << 30)
     total_s: float = Field(default=60, gt=0, le=900)  #: from the request to the last byte
     min_bytes_per_s: int = Field(default=1024, ge=0)  #: of its body, on average, after 10 s; 0: as slowly as it likes

@@ -197,7 +197,8 @@ def test_a_sitemap_may_not_drip_nor_hide_behind_a_flood_nor_end_with_a_broken_ch
     async def why(said):
         async with raw_web({"/s.xml": said}) as web:
             limits = WebLimits(pace=Pace(after_s=0.2))
-            async with SourceWeb(user_agent="Test/1.0", delay_s=0, limits=limits, pause_s=0, guard=LOOPBACK) as source:
+            web_of_sources = SourceWeb(user_agent="Test/1.0", delay_s=0, guard=LOOPBACK, limits=limits, pause_s=0)
+            async with web_of_sources as source:
                 with tempfile.TemporaryFile() as file, pytest.raises(NotAListing) as caught:
                     await source.download(web.url("/s.xml"), file)
                 return str(caught.value)

@@ -60,7 +60,7 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("step", [None, 1, 7, 1000])
-@pytest.mark.parametrize(("wire", "codings"), WHOLE)
+@pytest.mark.parametrize(("wire", "codings"), WHOLE, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_whole_body_is_decoded_however_it_comes(wire, codings, step):
     if step is None or len(wire) < 10_000:
         assert decode(wire, codings, step=step) == PAGE
@@ -103,6 +103,7 @@ def test_no_byte_is_left_behind_at_the_edges_of_pieces(name, size):
         (PAGE, "dcz", "dcz was not asked for"),
         (PAGE, "gzip, gzip, gzip", "3 content codings"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize("step", [None, 5])
 def test_a_broken_body_is_an_error(wire, codings, reason, step):

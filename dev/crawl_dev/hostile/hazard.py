@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from crawl_consumer.fetch import FetchLimits
 from crawl_producer.arrival import Pace
 
-#: What a process may take for a visit above what it takes for an ordinary page …
-MOST_RSS_BYTES = 300 << 20
-#: … and for a page of nothing but elements or links, which libxml2 makes a tree of: 250 bytes for each four of markup.
-MOST_RSS_OF_TREES_BYTES = 1200 << 20
-
 #: What ships.
 DEFAULT = FetchLimits()
 #: For hazards that end only by waiting: a crawl waits longer, for the same reasons.
@@ -34,8 +29,7 @@ class Hazard:
         why: a part of the failure's detail, where there is one.
         limits: of the visit.
         links: that the page has at least.
-        rss_bytes: see :data:`MOST_RSS_BYTES`.
-        or_else: another outcome that is as good, where what comes first decides.
+        or_else: another outcome that is as good, where what comes first decides, or how fast the machine is.
     """
 
     name: str
@@ -44,7 +38,6 @@ class Hazard:
     why: str = ""
     limits: FetchLimits = DEFAULT
     links: int = 0
-    rss_bytes: int = MOST_RSS_BYTES
     or_else: str = ""
 
     @property
@@ -74,7 +67,7 @@ def endless(first: bytes, again: bytes) -> Talk:
 
     async def talk(writer: asyncio.StreamWriter) -> None:
         writer.write(first)
-        while True:
+        while not writer.is_closing():
             writer.write(again)
             await writer.drain()
 
@@ -86,7 +79,7 @@ def dripping(first: bytes, drop: bytes, every_s: float = 0.05) -> Talk:
 
     async def talk(writer: asyncio.StreamWriter) -> None:
         writer.write(first)
-        while True:
+        while not writer.is_closing():
             writer.write(drop)
             await writer.drain()
             await asyncio.sleep(every_s)

@@ -11,9 +11,11 @@ from crawl_dev.hostile.hazards import HAZARDS
 from crawl_dev.hostile.visitor import Cost
 from crawl_dev.hostile.web import hostile_web
 
-#: CPU seconds that one visit may cost: no hazard costs a tenth of it on two old cores, and whatever grows with the
+#: CPU seconds that one visit may cost: no hazard costs a tenth of it on a machine of today, and what grows with the
 #: square of a page's length costs hours.
 MOST_CPU_S = 60.0
+#: What the visitor may take above what it takes for an ordinary page.
+MOST_RSS_BYTES = 300 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,9 @@ def _problems(cost: Cost, above_bytes: int) -> Iterator[str]:
         yield f"{cost.outcomes} instead of {hazard.outcome}"
     if not all(hazard.why in why for why in cost.whys) or (hazard.why and not cost.whys):
         yield f"{cost.whys} instead of {hazard.why!r}"
-    if hazard.links and (cost.links or 0) < hazard.links:
+    if hazard.links and cost.links is not None and cost.links < hazard.links:
         yield f"{cost.links} links instead of {hazard.links}"
     if cost.most_cpu_s > MOST_CPU_S:
         yield f"{cost.most_cpu_s:.1f} CPU seconds"
-    if above_bytes > hazard.rss_bytes:
+    if above_bytes > MOST_RSS_BYTES:
         yield f"{above_bytes >> 20} MiB above the ordinary"
