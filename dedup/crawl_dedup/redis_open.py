@@ -22,7 +22,7 @@ OLDEST_MAJOR_VERSION = 7
 #: Seconds for which opening tries again: enough for a Redis that is just starting, bearable for a person.
 OPENING_PATIENCE_S = 5.0
 
-_LIBRARIES = ("ledger.lua", "slots.lua")
+_LIBRARIES = ("ledger.lua", "slots.lua", "novelty.lua")
 
 
 async def open_redis(url: str, *, name: str, patience_s: float = PATIENCE_S) -> BatchedRedis:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crawl_dedup import Fingerprint, host
+from crawl_dedup import NO_RULES, CanonicalRules, Fingerprint, host
 from crawl_producer.admission import Admission, Admitted, Work
 from crawl_producer.errors import Unroutable
 from crawl_producer.message import UrlMessage
@@ -37,6 +37,7 @@ class SeedReport:
     duplicate: int = 0
     rejected: int = 0
     over_limit: int = 0
+    over_host_limit: int = 0
     resumed: int = 0
     unroutable: int = 0
     unroutable_because: str = ""
@@ -51,6 +52,7 @@ class SeedReport:
         self.admitted += admitted.admitted
         self.duplicate += admitted.duplicate
         self.over_limit += admitted.over_limit
+        self.over_host_limit += admitted.over_host_limit
         self.resumed += admitted.resumed
 
 
@@ -61,6 +63,7 @@ class Seeding:
         crawl: the crawl's name.
         admission: its door; None only counts (``--dry-run``).
         seed_parent: gives a batch of seeds its synthetic parent (Ledger.seed_parent).
+        rules: what makes one URL of those that mean the same page.
         depth: the depth to give the seeds.
         not_before_ms: Unix time before which they must not be fetched; the admission's router delays them.
         expires_ms: Unix time from which on they are not worth fetching any more.
@@ -78,6 +81,7 @@ class Seeding:
         admission: Admission | None,
         seed_parent: Callable[[bytes], Fingerprint],
         *,
+        rules: CanonicalRules = NO_RULES,
         depth: int = 0,
         not_before_ms: int | None = None,
         expires_ms: int | None = None,
@@ -87,6 +91,7 @@ class Seeding:
         self._crawl = crawl
         self._admission = admission
         self._seed_parent = seed_parent
+        self._rules = rules
         self._depth = depth
         self._same: dict[str, Any] = {"not_before_ms": not_before_ms, "expires_ms": expires_ms}
         self._on_rejected = on_rejected
@@ -134,12 +139,12 @@ class Seeding:
         for entry in batch:
             if isinstance(entry, Rejected):
                 self._reject(entry)
-            elif entry.url in seeds:
+            elif (url := self._rules(entry.url)) in seeds:
                 self.report.duplicate += 1
             else:
-                seeds[entry.url] = entry
+                seeds[url] = entry
         if seeds:
-            await self._admit(list(seeds.values()))
+            await self._admit(seeds)
         self.on_progress(self.report)
 
     def _reject(self, rejected: Rejected) -> None:
@@ -148,7 +153,7 @@ class Seeding:
             self.report.shown.append(rejected)
         self._on_rejected(rejected)
 
-    async def _admit(self, seeds: Sequence[Seed]) -> None:
+    async def _admit(self, seeds: Mapping[str, Seed]) -> None:
         try:
             if self._admission is None:
                 self.report.admitted += len(seeds)
@@ -159,20 +164,20 @@ class Seeding:
             self.report.unroutable += len(seeds)
             self.report.unroutable_because = str(error)
 
-    def _work(self, seeds: Sequence[Seed]) -> Work:
+    def _work(self, seeds: Mapping[str, Seed]) -> Work:
         now_ms = time.time_ns() // 1_000_000
         links = [
             UrlMessage.model_construct(
                 crawl=self._crawl,
-                url=seed.url,
-                root=seed.root or host(seed.url),
+                url=url,
+                root=seed.root or host(url),
                 depth=self._depth if seed.depth is None else seed.depth,
                 first_seen_ms=now_ms,
                 **self._same,
             )
-            for seed in seeds
+            for url, seed in seeds.items()
         ]
-        return Work(self._seed_parent("\n".join(seed.url for seed in seeds).encode()), "seeded", links)
+        return Work(self._seed_parent("\n".join(seeds).encode()), "seeded", links)
 
 
 def _batches(entries: Iterable[Seed | Rejected]) -> Iterator[list[Seed | Rejected]]:
