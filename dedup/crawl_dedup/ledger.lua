@@ -121,7 +121,7 @@ local function admit(books, args, first, stride, max_admitted, max_per_host)
     room = max_admitted - tonumber(redis.call('HGET', books .. 'counts', 'admitted') or 0)
   end
   local new, fields, over, over_host = {}, {}, 0, 0
-  local of_host = max_per_host > 0 and rooms(books, max_per_host)
+  local of_host, gained = max_per_host > 0 and rooms(books, max_per_host), {}
   for i = first, #args, stride do
     local bucket, member = place(args[i])
     if not is_done(books, bucket, member) then
@@ -135,12 +135,13 @@ local function admit(books, args, first, stride, max_admitted, max_per_host)
         fields[#fields + 1] = args[i]
         fields[#fields + 1] = args[i + 1]
         if of_host then
-          redis.call('HINCRBY', books .. 'hosts', args[i + 2], 1)
-          of_host[args[i + 2]] = of_host[args[i + 2]] - 1
+          local host = args[i + 2]
+          of_host[host], gained[host] = of_host[host] - 1, (gained[host] or 0) + 1
         end
       end
     end
   end
+  for host, by in pairs(gained) do redis.call('HINCRBY', books .. 'hosts', host, by) end
   return new, fields, over, over_host
 end
 

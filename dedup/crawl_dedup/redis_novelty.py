@@ -9,7 +9,9 @@ _REMEMBERED_MS = REMEMBERED_S * 1000
 
 
 class RedisNovelty:
-    """See :class:`crawl_dedup.novelty.Novelty`. A host takes 9 bytes for each of the pages that are looked at.
+    """See :class:`crawl_dedup.novelty.Novelty`.
+
+    A host takes 9 bytes for each of the pages that are looked at, and Redis keeps a third as much in reserve.
 
     Args:
         redis: an open connection, which stays the caller's to close.
