@@ -76,6 +76,17 @@ def test_no_more_urls_are_taken_on_than_asked_for():
     assert len(site.asked) == 3
 
 
+def test_a_host_that_brings_nothing_new_is_given_up_as_on_servers():
+    pages = {"/": "".join(f'<a href="/{n}">x</a>' for n in range(300)), **{f"/{n}": "the same" for n in range(300)}}
+    by = rules(scope={"unique_content": {"of_last": 10, "min_share": 0.3}})
+    with dictionary_site(pages) as site:
+        told = summary.told(tried(site, by, max_pages=0))
+    fetched = len(site.asked) - 1  # robots.txt is none
+    assert told["complete"]
+    assert told["outcomes"] == {"ok": fetched, "trap": 301 - fetched}
+    assert told["outcomes"]["trap"] > 100
+
+
 def test_the_narrower_of_two_limits_holds():
     limited = rules(scope={"max_pages": 1})
     assert Trial(limited, max_pages=5).topology.crawls[CRAWL].scope.max_pages == 1
