@@ -270,8 +270,8 @@ def test_what_the_ledger_has_lost_together_with_its_message_is_admitted_anew():
         report = await repair(world, journal(copy(0, first_seen_ms=1), young(1), lost, young(1)), journal(lost))
         assert (report.readmitted, report.republished, report.ended, report.again) == (2, 1, 0, 2)
         assert (report.open, report.named) == (1, 1)
-        assert waiting(world) == [0, 1, 2]
-        assert world.broker.server.queue("q").ready[2].body == lost.body
+        assert sorted(waiting(world)) == [0, 1, 2]
+        assert [stored.body for stored in world.broker.server.queue("q").ready].count(lost.body) == 1
         books = await world.progress()
         assert (books.admitted, books.open, books.outboxes, books.counts["discovered"]) == (3, 3, 0, 3)
 
