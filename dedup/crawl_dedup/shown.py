@@ -17,7 +17,10 @@ MIN_SECRET_CHARS = 6
 _HIDDEN = "***"
 #: Before the host of a web address everything is a secret: tokens stand in the place of the name as well. A colon with
 #: no port behind it begins a password, even one with a slash, which is no URL any more.
-_WEB_LOGIN = re.compile(r"(?i)(\bhttps?:[/\\]+)(?:[^\s/?#\\]{0,2100}@|(?!\[)[^\s:/?#]{0,2100}:(?!\d{0,5}(?:[/?#\s]|$))\S{0,2100}@)")
+_WEB_LOGIN = re.compile(
+    r"(?i)(\bhttps?:[/\\]+)"
+    r"(?:[^\s/?#\\]{0,2100}@|(?!\[)[^\s:/?#]{0,2100}:(?!\d{0,5}(?:[/?#\s]|$))\S{0,2100}@)"
+)
 #: Other addresses are our own servers', of which the name is worth knowing. Their passwords may hold anything.
 _LOGIN = re.compile(r"(?i)(\b(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@]{0,2100}):\S{0,2100}@")
 #: Names of parameters whose values let somebody in (OWASP's lists of what not to log, clouds' signed URLs). A word too
