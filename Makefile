@@ -10,6 +10,9 @@ DEV := PYTHONPATH=dev $(BIN)/python
 CHAOS ?=
 # What `make hostile` is told: make hostile HOSTILE='--times 5 --hazard bomb-br'
 HOSTILE ?=
+# What `make fuzz` is told: make fuzz SECONDS=600 FUZZ='--target page --target url'
+SECONDS ?= 60
+FUZZ ?=
 # Another site for `make demo`: make demo SITE=https://docs.example.org/
 SITE ?=
 # Where `make test-rabbitmq4` keeps RabbitMQ 4.0, for all checkouts: 240 MB, and nothing of the machine is changed.
@@ -47,6 +50,11 @@ chaos: venv servers ## Break things while a planned site is crawled: a table, an
 
 hostile: venv ## Visit each page of a hostile web a hundred times: a table of outcomes, times, CPU and memory (half an hour)
 	@$(DEV) -m crawl_dev.hostile $(HOSTILE)
+
+fuzz: venv ## Try bytes that nobody thought of on every reader of strangers' bytes: a table of findings (a quarter of an hour)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --group fuzz \
+	  || echo 'make fuzz: atheris cannot be installed here; inputs come by chance alone'
+	@$(DEV) -m crawl_dev.fuzz --seconds $(SECONDS) $(FUZZ)
 
 test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)
 	@$(DEV) -m crawl_dev.mutations
@@ -100,5 +108,5 @@ build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build
 
 clean: ## Remove everything that these targets have made
-	rm -rf $(VENV) $(PEERS) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist demo-output .fuzz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -155,7 +155,10 @@ class Page:
         Raises:
             ValueError: it is none.
         """
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deep to be read") from None
 
     def in_utf8(self) -> bytes:
         """Its body in UTF-8, which is what is parsed."""

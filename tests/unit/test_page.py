@@ -225,6 +225,8 @@ def test_json_is_read():
     assert page(b'\xef\xbb\xbf{"a": [1]}', content_type="application/json").json() == {"a": [1]}
     with pytest.raises(ValueError, match="Expecting"):
         page(b"nope", content_type="application/json").json()
+    with pytest.raises(ValueError, match="too deep"):
+        page(b"[" * 100_000, content_type="application/json").json()
 
 
 _PIECES = (

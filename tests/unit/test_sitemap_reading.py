@@ -96,6 +96,7 @@ def test_mending_does_not_depend_on_where_chunks_end(size):
         ("[" * 100_000, None),
         ("{" + '"items":' + "[" * 100_000, "not_a_feed"),
         ('<!DOCTYPE x SYSTEM "http://127.0.0.1/x.dtd"><urlset/>', "doctype"),
+        (b"<!DOCTYPE\xc4x [<!ENTITY a 'b'>]>", "doctype"),
         (b"\x1f\x8bnonsense", "damaged_gzip"),
     ],
 )

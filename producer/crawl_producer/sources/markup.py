@@ -102,8 +102,9 @@ class _Target:
         entries, self._entries = self._entries, []
         return entries
 
-    def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
-        raise NotAListing("html" if name.lower() == "html" else "doctype")
+    def doctype(self, name: str | None, _public: str | None, _system: str | None) -> None:
+        # The parser goes on after a fault, and comes to a DOCTYPE whose name it could not read.
+        raise NotAListing("html" if (name or "").lower() == "html" else "doctype")
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
