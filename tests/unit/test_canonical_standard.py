@@ -1,15 +1,10 @@
 """The URL standard's own cases, where its test data is at hand (CRAWL_CORPORA), else a few like them."""
 
-import json
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from crawl_dedup import UrlInvalid, canonicalize, join
-
-_CORPORA = Path(os.environ.get("CRAWL_CORPORA") or Path(__file__).parents[3] / "shared" / "corpora")
+from standards import URLS, url_case, url_cases
 
 #: (input, base, href or None for failure), as in url/resources/urltestdata.json of web-platform-tests.
 _A_FEW = [
@@ -37,39 +32,14 @@ _A_FEW = [
 
 def _cases():
     """Input, base and the serialised URL (None for failure); the test's name says whose."""
-    table = _CORPORA / "wpt" / "urltestdata.json"
-    if not table.exists():
+    if not URLS.exists():
         return pytest.param(_A_FEW, id="built in, for CRAWL_CORPORA is not there")
-    cases = [case for case in json.loads(table.read_text(encoding="utf-8")) if isinstance(case, dict)]
-    return pytest.param([(case["input"], case["base"], case.get("href")) for case in cases], id="of the standard")
-
-
-def _expected(href):
-    """What we make of the standard's serialisation: no fragment, no credentials, http and https only."""
-    if href is None:
-        return "invalid"
-    scheme, _, rest = href.partition("#")[0].partition("://")
-    if scheme not in {"http", "https"}:
-        return "scheme"
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-
-
-def _answer(text, base):
-    try:
-        return join(base, text) if base is not None else canonicalize(text)
-    except UrlInvalid as invalid:
-        return str(invalid)
+    return pytest.param(url_cases(), id="of the standard")
 
 
 @pytest.mark.parametrize("cases", [_cases()])
 def test_urls_are_parsed_as_the_standard_says(cases):
-    wrong, kinds = [], Counter()
-    for text, base, href in cases:
-        expected, answer = _expected(href), _answer(text, base)
-        kinds[expected if expected in {"invalid", "scheme"} else "url"] += 1
-        same = answer in {"scheme", "syntax", "no_host"} if expected == "invalid" else answer == expected
-        if not same:
-            wrong.append((text, base, expected, answer))
-    assert not wrong
-    assert all(kinds[kind] >= 2 for kind in ("url", "invalid", "scheme"))
+    answers = [url_case(*case) for case in cases]
+    assert [case for case in answers if not case.passes] == []
+    kinds = Counter(case.kind for case in answers)
+    assert all(kinds[kind] >= 2 for kind in ("url", "refused", "scheme"))

@@ -1,9 +1,6 @@
-"""Which encoding a page is in: against the cases of the HTML Standard's test suite, and a table of our own."""
+"""Which encoding a page is in, by a table of our own; the cases of html5lib are in ``test_conformance.py``."""
 
 import codecs
-import os
-import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,9 +8,6 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from crawl_consumer.charset import LATE_BYTES, NAMES, PRESCAN_BYTES, detect
-
-CORPORA = Path(os.environ.get("CRAWL_CORPORA", "../shared/corpora"))
-_CASE = re.compile(rb"#data\n(.*?)\n#encoding\n(\S+)", re.DOTALL)
 
 #: What a page says → what it is in. Each row is a rule of the Standard, in words of our own.
 TABLE = [
@@ -59,20 +53,6 @@ TABLE = [
 @pytest.mark.parametrize(("body", "name"), TABLE)
 def test_a_page_says_what_it_is_in(body, name):
     assert detect(body, None) == name
-
-
-def test_the_cases_of_the_standard_s_test_suite_pass(capsys):
-    files = sorted((CORPORA / "encoding").glob("*.dat"))
-    cases = [case for file in files for case in _CASE.findall(file.read_bytes())] or TABLE
-    wrong = [(body, expected) for body, expected in cases if not _agrees(detect(body, None), expected)]
-    with capsys.disabled():
-        print(f"\ncharset: {len(cases) - len(wrong)} of {len(cases)} cases pass (from {CORPORA if files else 'here'})")
-    assert not wrong
-
-
-def _agrees(name, expected):
-    expected = expected if isinstance(expected, str) else expected.decode().lower()
-    return name == expected
 
 
 def test_a_byte_order_mark_beats_the_header_and_the_header_beats_the_page():
