@@ -21,6 +21,8 @@ RABBITMQ4 := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crawlmq/rabbitmq4
 # Another Python environment for the other crawlers of `make bench`; and QUICK=1 to see whether a benchmark runs at all.
 PEERS := .venv-peers
 QUICK ?=
+# And one for pip-audit, whose dependencies are not to be ours.
+AUDIT := .venv-audit
 
 .DEFAULT_GOAL := help
 # Every target that `make help` lists is a task, not a file.
@@ -59,11 +61,22 @@ fuzz: venv ## Try bytes that nobody thought of on every reader of strangers' byt
 test-mutations: venv servers ## Put known defects into copies of the tree, one at a time: a test must find each (minutes)
 	@$(DEV) -m crawl_dev.mutations
 
-check: venv ## Lint, formatting, types, and which package may import which
+check: venv ## Lint, formatting, types, which package may import which, and no version with a known advisory
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(DEV) -m crawl_dev.advisories
+
+audit: venv $(AUDIT)/.installed ## Ask PyPI for the advisories of everything that is installed (needs the network)
+	@mkdir -p build && $(BIN)/python -m pip freeze --exclude-editable > build/installed.txt
+	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement build/installed.txt
+
+$(AUDIT)/.installed: | venv
+	@echo "make audit: installing pip-audit into $(AUDIT)"
+	@$(BIN)/python -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@touch $@
 
 venv: $(INSTALLED) ## Install the package and the development tools into .venv
 
@@ -108,5 +121,5 @@ build: venv ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build
 
 clean: ## Remove everything that these targets have made
-	rm -rf $(VENV) $(PEERS) build dist demo-output .fuzz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(AUDIT) build dist demo-output .fuzz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
