@@ -98,7 +98,7 @@ def test_the_changelog_tells_of_this_version():
     assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+DOCUMENTS = ["README.md", "SECURITY.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
