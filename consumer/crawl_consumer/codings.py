@@ -194,6 +194,11 @@ class _Brotli:
         return b""
 
 
+def libraries() -> dict[str, str]:
+    """The libraries behind br and zstd, and their versions."""
+    return {"brotli": str(brotli.__version__), "zstd": zstd.zstd_version}
+
+
 def _deflate(start: bytes) -> _Stream:
     """``deflate`` means a zlib stream, but some servers send a bare one (RFC 9110, 8.4.1.2)."""
     has_zlib_header = start[0] & 0x0F == zlib.DEFLATED and int.from_bytes(start[:2], "big") % 31 == 0

@@ -63,6 +63,12 @@ def parse(markup: bytes, *, apart: bool = False) -> tuple[etree._Element | None,
     return root, error
 
 
+def libraries() -> dict[str, str]:
+    """The libraries behind lxml, and their versions."""
+    known = {"libxml2": etree.LIBXML_VERSION, "libxslt": etree.LIBXSLT_VERSION}
+    return {name: ".".join(map(str, release)) for name, release in known.items()}
+
+
 def _parser(markup_bytes: int) -> etree.HTMLParser:
     mine = _MINE
     mine.left_bytes -= markup_bytes

@@ -10,13 +10,14 @@ def user_agent(configured: str | None = None) -> str:
         ValueError: it would not fit into one header line.
     """
     if configured is None:
-        return f"CrawlMQ/{_installed_version()} (+https://github.com/crawlmq/crawlmq)"
+        return f"CrawlMQ/{installed_version()} (+https://github.com/crawlmq/crawlmq)"
     if not configured or not configured.isascii() or not configured.isprintable():
         raise ValueError(f"user agent {configured!r} is not one line of printable ASCII")
     return configured
 
 
-def _installed_version() -> str:
+def installed_version() -> str:
+    """The version of CrawlMQ."""
     try:
         return version("crawlmq")
     except PackageNotFoundError:  # a checkout that was never installed

@@ -25,6 +25,7 @@ from crawl_consumer.cli.consumer_options import (
     SpiderOption,
     SupervisedOption,
     UntilDoneOption,
+    VersionOption,
 )
 from crawl_consumer.intake import matching_queues
 from crawl_consumer.opening import PROGRAM, ledger_names, opened
@@ -78,6 +79,7 @@ def consume(
     as_json: JsonOption = False,
     topology: TopologyOption = None,
     debug: DebugOption = False,
+    version: VersionOption = False,  # noqa: ARG001 - its callback has done it
 ) -> None:
     """Take URLs from queues, fetch them, keep items and publish links.
 

@@ -5,6 +5,16 @@ from typing import Annotated
 
 import typer
 
+from crawl_consumer.versions import versions
+
+
+def _show_versions(asked: bool) -> None:
+    if asked:
+        for name, version in versions().items():
+            print(name, version)
+        raise typer.Exit
+
+
 QueueOption = Annotated[
     list[str],
     typer.Option(
@@ -65,3 +75,13 @@ CacheOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.", show_default=False)]
 SupervisedOption = Annotated[bool, typer.Option("--supervised", hidden=True)]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        is_eager=True,
+        callback=_show_versions,
+        help="Print our version, and those of the libraries that read what strangers write.",
+        show_default=False,
+    ),
+]
