@@ -109,6 +109,7 @@ def by_coverage(session: Session, chance: Random, corpus: Path) -> NoReturn:
     corpus.mkdir(exist_ok=True)
     for data in (known := list(session.known())):
         (corpus / hashlib.sha256(data).hexdigest()).write_bytes(data)
+        session.try_one(data)
 
     def one(data: bytes) -> None:
         session.try_one(data)
