@@ -114,6 +114,7 @@ _XML = (
     b"\x02<feed><entry><link rel='alternate' href='y'/><updated>2003-12-13T18:30:02Z</updated></entry></feed>",
     b"\x02" + b'{"items":[{"url":"z","date_modified":"2020-08-07T11:44:36-05:00"},{"external_url":1},[[]]]}',
     b"\x01User-agent: *\nSitemap: /s.xml # x\nSITEMAP:http://e.org/2.xml\r",
+    b"\x00<!DOCTYPE x [<!ENTITY a 'b'>]><urlset><url><loc>&a;</loc></url></urlset>",
     b"\x00http://e.org/1\nhttp://e.org/2\r\n",
     b"\x00\xff\xfe" + "<urlset><url><loc>ü</loc></url></urlset>".encode("utf-16le"),
     b"\x00" + gzip.compress(b"<urlset><url><loc>https://e.org/</loc></url></urlset>", mtime=0),
