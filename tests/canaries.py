@@ -6,6 +6,7 @@ written down besides, for addresses at which no canary can sit.
 """
 
 import asyncio
+import errno
 import re
 import socket
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -163,7 +164,9 @@ async def field():
         ours = Field(port)
         try:
             server = await asyncio.start_server(ours.serve, addresses, port)
-        except OSError:  # taken on one of the addresses
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:  # on one of the addresses
+                raise
             continue
         break
     asyncio.get_running_loop().getaddrinfo = ours.names.getaddrinfo

@@ -14,9 +14,19 @@ from crawl_consumer.settings import ConsumerSettings
 from crawl_consumer.sink import NullSink
 from crawl_consumer.spider import Spider
 from crawl_consumer.tools import Tools
+from crawl_consumer.traps import Traps
 from crawl_consumer.worker import Worker
-from crawl_dedup import LedgerName, MemoryLedger, MemoryLedgerStore, MemoryRobots, MemoryRobotsStore, MemorySlots
-from crawl_producer.admission import Admission
+from crawl_dedup import (
+    LedgerName,
+    MemoryLedger,
+    MemoryLedgerStore,
+    MemoryNovelty,
+    MemoryNoveltyStore,
+    MemoryRobots,
+    MemoryRobotsStore,
+    MemorySlots,
+)
+from crawl_producer.admission import Admission, Limits
 from crawl_producer.declarations import Binding
 from crawl_producer.derive import declarations
 from crawl_producer.memory_broker import MemoryBroker
@@ -99,6 +109,7 @@ class World:
         self.skew_s = 0
         self.store = MemoryLedgerStore(clock=lambda: time.monotonic() + self.skew_s)
         self.robots = MemoryRobotsStore()
+        self.brought = MemoryNoveltyStore()
         self.web = SmallWeb(pages)
         self.sink = Kept()
         self.parsing = Parsing()
@@ -117,8 +128,10 @@ class World:
 
     async def seed(self, *urls):
         async with self.ledger("seeder") as ledger:
-            admission = Admission([ledger], self.broker, Router(self.topology.crawls["c"]))
-            return await Seeding("c", admission, ledger.seed_parent).run(parse(urls))
+            spec = self.topology.crawls["c"]
+            admission = Admission([ledger], self.broker, Router(spec), limits=Limits.of(spec.scope))
+            rules = spec.canonical.rules()
+            return await Seeding("c", admission, ledger.seed_parent, rules=rules).run(parse(urls))
 
     def gate(self, consumer):
         spec = self.topology.crawls["c"].robots
@@ -139,10 +152,11 @@ class World:
         spec = self.topology.crawls["c"]
         broker = self.client()
         async with broker, self.parsing, self.ledger(consumer) as ledger, self.gate(consumer) as robots:
-            admission = Admission([ledger], broker, Router(spec, key=key), max_pages=spec.scope.max_pages or 0)
+            admission = Admission([ledger], broker, Router(spec, key=key), limits=Limits.of(spec.scope))
             gate = self.politeness(spec, concurrency)
             sinks = {"q": sink or self.sink}
-            tools = Tools(broker, self.web, spider or Spider(), sinks, robots, gate, parsing=self.parsing)
+            traps = self.traps(spec.scope)
+            tools = Tools(broker, self.web, spider or Spider(), sinks, robots, gate, parsing=self.parsing, traps=traps)
             crawl = Crawl("c", spec, ledger=ledger, admission=admission, tools=tools)
             settings = ConsumerSettings(("q",), concurrency=concurrency, until_done=until_done, shutdown_s=shutdown_s)
             stories = 4 * concurrency if self.slots else concurrency
@@ -156,6 +170,12 @@ class World:
             return OpenGate()
         places = asyncio.Semaphore(concurrency)
         return PoliteGate(spec.politeness, self.slots, places, name=LedgerName("c"), address=one_server)
+
+    def traps(self, scope):
+        rule = scope.unique_content
+        if rule is None:
+            return Traps()
+        return Traps(MemoryNovelty(self.brought, of_last=rule.of_last, least_new=rule.least_new))
 
     async def progress(self):
         return await self.ledger("reader").progress()

@@ -106,6 +106,8 @@ class Crawl:
                     await self._story(delivery, message, url)
             case _ if message.expired():
                 await self._settler.settle(delivery, message, Work(url, ""), Finish("expired"))
+            case _ if self._tools.traps.holds(message.url):
+                await self._settler.settle(delivery, message, Work(url, ""), Finish("trap"))
             case _ if begun.trials is not None and begun.trials >= MOST_TRIALS:
                 log.error("%s is given up: %d consumers died over it", shown(message.url), begun.trials + 1)
                 await self._settle(delivery, message, Work(url, ""), quarantined(begun.trials))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from crawl_consumer.spiders.items import Invalid
-from crawl_dedup import host, shown
+from crawl_dedup import NO_RULES, CanonicalRules, host, shown
 from crawl_producer.errand import MAX_META_BYTES, Errand
 from crawl_producer.known import Known
 from crawl_producer.message import MAX_URL_CHARS, UrlMessage
@@ -47,6 +47,7 @@ def links(
     now_ms: int,
     known: Known,
     errands: Mapping[str, Errand] = _NONE,
+    rules: CanonicalRules = NO_RULES,
 ) -> Harvest:
     """Messages for the distinct canonical ``urls`` found on ``parent``, one link deeper.
 
@@ -61,7 +62,11 @@ def links(
         now_ms: Unix time, milliseconds.
         known: URLs that are safe without going through the door again.
         errands: what goes with some of the URLs.
+        rules: the crawl's, by which several of the URLs may be one page; it has the first errand of these.
     """
+    if rules:
+        errands = {rules(url): errands[url] for url in reversed(urls) if url in errands}
+        urls = list(dict.fromkeys(map(rules, urls)))
     # A message that somebody else published may name no root: then it is its own.
     depth, root = parent.depth + 1, parent.root or host(parent.url)
     in_scope, refused = scope.sift(urls, depth=depth, root=root)

@@ -23,17 +23,28 @@ from crawl_consumer.spider import Spider
 from crawl_consumer.spiders.choosing import spiders_for
 from crawl_consumer.suspects import Company
 from crawl_consumer.tools import Tools
+from crawl_consumer.traps import Traps
 from crawl_consumer.worker import Worker
-from crawl_dedup import BatchedRedis, Ledger, LedgerName, RedisRobots, RedisSlots, RobotsCache, Slots
+from crawl_dedup import (
+    BatchedRedis,
+    Ledger,
+    LedgerName,
+    Novelty,
+    RedisNovelty,
+    RedisRobots,
+    RedisSlots,
+    RobotsCache,
+    Slots,
+)
 from crawl_producer import names, opening
-from crawl_producer.admission import Admission
+from crawl_producer.admission import Admission, Limits
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
 from crawl_producer.guard import Guard
 from crawl_producer.own_routes import Reach
 from crawl_producer.own_servers import own_servers
 from crawl_producer.routing import Router
-from crawl_producer.topology import PolitenessSpec, Topology
+from crawl_producer.topology import PolitenessSpec, Topology, UniqueContentSpec
 
 PROGRAM = "crawl-consumer"
 
@@ -48,6 +59,7 @@ class Servers:
         slots: the slots of hosts.
         ledger: opens a crawl's and group's memory.
         robots: the shared memory of robots.txt files, under a name of its own.
+        novelty: what hosts have brought to a crawl and group that looks for traps.
         redis: where outputs may write lists; None: there is no Redis.
     """
 
@@ -56,6 +68,7 @@ class Servers:
     slots: Slots
     ledger: Callable[[LedgerName], AbstractAsyncContextManager[Ledger]]
     robots: Callable[[str], RobotsCache]
+    novelty: Callable[[LedgerName, UniqueContentSpec], Novelty]
     redis: BatchedRedis | None = None
 
 
@@ -79,7 +92,11 @@ async def opened(settings: ConsumerSettings, topology: Topology) -> AsyncIterato
                 yield only
 
         robots = lambda asking: RedisRobots(redis, consumer=asking)  # noqa: E731
-        servers = Servers(consumer, broker, RedisSlots(redis), ledger, robots, redis)
+
+        def novelty(name: LedgerName, spec: UniqueContentSpec) -> Novelty:
+            return RedisNovelty(redis, name, of_last=spec.of_last, least_new=spec.least_new)
+
+        servers = Servers(consumer, broker, RedisSlots(redis), ledger, robots, novelty, redis)
         async with opened_on(servers, settings, topology, spiders) as worker:
             yield worker
 
@@ -119,15 +136,26 @@ async def opened_on(
                 asks = Cached(asks, cache) if cache else asks
                 memory = servers.robots(f"{consumer} {name}")
                 robots = await stack.enter_async_context(RobotsGate(asks, memory, spec.robots, token=token_of(spec)))
-            admission = Admission([ledger], broker, Router(spec), max_pages=spec.scope.max_pages or 0)
+            admission = Admission([ledger], broker, Router(spec), limits=Limits.of(spec.scope))
             gate = _gate(spec.politeness, slots, places, name, fetcher)
             pages: Asks = fetcher
             if cache:
                 pages = cached = Cached(fetcher, cache)
                 gate = CachedGate(gate, cached)
             routes = Reach(topology, name.crawl, name.group)
+            traps = Traps(servers.novelty(name, unique) if (unique := spec.scope.unique_content) else None)
             tools = Tools(
-                broker, pages, Spider(), sinks, robots, gate, company, parsing, own_routes=routes, spiders=spiders
+                broker,
+                pages,
+                Spider(),
+                sinks,
+                robots,
+                gate,
+                company,
+                parsing,
+                own_routes=routes,
+                traps=traps,
+                spiders=spiders,
             )
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)

@@ -32,6 +32,7 @@ response                                                                   once 
 a defect of CrawlMQ             ``failed_defect`` at last                  retried, then dead letter
 consumers died over it          ``quarantined``                            dead letter
 its time was over before that   ``expired``                                done, not fetched
+its host brings nothing new     ``trap``                                   done, not fetched
 ==============================  =========================================  ==============================
 
 429 and 503 also act on the host: nobody asks it again before its Retry-After (:func:`pushback_ms`).

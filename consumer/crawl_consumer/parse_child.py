@@ -58,7 +58,7 @@ def tried(markup: bytes, cpu_s: int, tree_bytes: int) -> str:
     if code == -signal.SIGKILL:
         sys.exit("a process that parsed a page was killed")
     if code == _TOO_LARGE:
-        return f"its tree takes more than {tree_bytes >> 20} MiB"
+        return f"it takes more than {tree_bytes >> 20} MiB to parse"
     if code == -signal.SIGXCPU:
         return f"it takes more than {cpu_s} s to parse"
     return f"parsing it ends with {signal.Signals(-code).name}" if code < 0 else ""

@@ -10,6 +10,7 @@ What a spider does with the tree is its own affair, and goes on in the event loo
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -29,6 +30,10 @@ AT_ONCE_BYTES = 96 << 10
 UNTRIED_BYTES = 512 << 10
 #: Pages between the two that are parsed at a time, and whose trees may be in memory; the worst take 24 MiB each.
 MODERATE = 4
+
+#: Gives memory that is free back to the system, where the C library can: without it, each of our threads would keep
+#: what the largest tree has taken that it ever made.
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", int)
 
 _T = TypeVar("_T")
 
@@ -87,10 +92,23 @@ class Parsing:
                     page.give_up(refused)
                 else:
                     await self._in_thread(page.read_apart)
-                yield refused
+                try:
+                    yield refused
+                finally:  # whoever was inside drops the page now, before the loop turns to others
+                    asyncio.get_running_loop().call_soon(self._give_back)
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        # A thread drops its work a moment after it has told that it is done, and would hold the page until then.
+        calls = [call]
+
+        def made() -> _T:
+            return calls.pop()()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, made)
+
+    def _give_back(self) -> None:
+        with suppress(RuntimeError):  # closed meanwhile
+            self._threads.submit(_trim, 0)
 
     async def _tried(self, markup: bytes) -> str:
         child = self._child = self._child or await _started(*self._limits)

@@ -175,10 +175,12 @@ class _Where:
             (crawl,) = topology.crawls
         spec = topology.crawls[crawl]
         self.topology, self.router, self.scope = topology, Router(spec), Scope(spec.scope)
+        self.rules = spec.canonical.rules()
         self.reach = Reach(topology, crawl)
 
 
 def _link(url: str, errand: Errand, page: Page, where: _Where | None) -> Link:
+    url = where.rules(url) if where else url
     link = Link(url, errand.to, errand.fields().get("meta"), errand.priority)
     if where is None:
         return link

@@ -11,6 +11,7 @@ from crawl_consumer.sink import Sink
 from crawl_consumer.spider import Spider
 from crawl_consumer.suspects import Company
 from crawl_consumer.tally import Tally
+from crawl_consumer.traps import Traps
 from crawl_producer.broker import Broker
 from crawl_producer.own_routes import AnyRoute, OwnRoutes
 
@@ -30,6 +31,7 @@ class Tools:
         parsing: where pages are parsed.
         tally: what became of deliveries.
         own_routes: judges the routes that spiders name.
+        traps: hosts that are not asked any more.
         spiders: of work queues that have their own.
     """
 
@@ -43,6 +45,7 @@ class Tools:
     parsing: Parsing = field(default_factory=Parsing)
     tally: Tally = field(default_factory=Tally)
     own_routes: OwnRoutes = field(default_factory=AnyRoute)
+    traps: Traps = field(default_factory=Traps)
     spiders: Mapping[str, Spider] = field(default_factory=dict)
 
     def spider_of(self, queue: str) -> Spider:

@@ -70,6 +70,7 @@ class Visits:
         self._retry = spec.retry
         self._robots, self._token = spec.robots, token_of(spec)
         self._scope = Scope(spec.scope)
+        self._rules = spec.canonical.rules()
         self._ledger = ledger
         self._admission = admission
         self._tools = tools
@@ -136,6 +137,7 @@ class Visits:
                 await called(spider, "on_fetched", page)
                 match verdict:
                     case Finish("ok"):
+                        await self._tools.traps.saw(self._ledger.fingerprint(message.url), came)
                         gathered = await self._parse(message, page, spider, sink)
                     case Finish("redirect"):
                         gathered = self._follow_redirect(message, response)
@@ -154,8 +156,9 @@ class Visits:
         for item in kept.items:
             sink.write(Record(url, item.number, item.fields, item.model))
         gathered = harvest.links(
-            message, kept.follows, self._scope, now_ms=_now_ms(), known=self._admission.known, errands=kept.errands
-        )
+            message, kept.follows, self._scope, now_ms=_now_ms(), known=self._admission.known, errands=kept.errands,
+            rules=self._rules,
+        )  # fmt: skip
         gathered.counts.update({f"filtered:{reason}": n for reason, n in kept.rejected.items()})
         if left_out := len(parsed.items) - len(kept.items):
             gathered.counts["items:noindex"] = left_out
@@ -173,7 +176,7 @@ class Visits:
             self._tools.own_routes.check([Errand(route=message.route)])
         except RouteInvalid:  # exchanges.yaml has changed since: then where the crawl's routes say
             message = message.model_copy(update={"route": None})
-        return harvest.redirect(message, target, self._scope, now_ms=_now_ms())
+        return harvest.redirect(message, self._rules(target), self._scope, now_ms=_now_ms())
 
 
 def _raised(error: Exception) -> Verdict:

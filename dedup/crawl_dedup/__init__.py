@@ -3,11 +3,13 @@
 In the order of reading: :mod:`.canonical`, :mod:`.fingerprint`, :mod:`.ledger` (the promise), then its two
 implementations, :mod:`.redis_ledger` (with ``ledger.lua``) and :mod:`.memory_ledger`. Beside them, in the
 same form, :mod:`.slots` with :mod:`.redis_slots` (``slots.lua``) and :mod:`.memory_slots`, and
-:mod:`.robots_cache` with :mod:`.redis_robots` and :mod:`.memory_robots`.
+:mod:`.robots_cache` with :mod:`.redis_robots` and :mod:`.memory_robots`, and :mod:`.novelty` with
+:mod:`.redis_novelty` (``novelty.lua``) and :mod:`.memory_novelty`.
 """
 
 from crawl_dedup.birth import born_ms
 from crawl_dedup.canonical import CANONICALISER_VERSION, MAX_URL_CHARS, canonicalize, host, join, origin
+from crawl_dedup.canonical_rules import NO_RULES, CanonicalRules
 from crawl_dedup.errors import (
     CrawlError,
     CrawlMismatch,
@@ -37,20 +39,24 @@ from crawl_dedup.ledger import (
     Verdict,
 )
 from crawl_dedup.memory_ledger import MemoryLedger
+from crawl_dedup.memory_novelty import MemoryNovelty, MemoryNoveltyStore
 from crawl_dedup.memory_robots import MemoryRobots, MemoryRobotsStore
 from crawl_dedup.memory_slots import MemorySlots
 from crawl_dedup.memory_store import MemoryLedgerStore
+from crawl_dedup.novelty import Novelty
 from crawl_dedup.redis_batch import BatchedRedis
 from crawl_dedup.redis_debts import LedgerDebts, Members, count_members, read_debts
 from crawl_dedup.redis_forget import forget
 from crawl_dedup.redis_health import RedisHealth, read_health
 from crawl_dedup.redis_ledger import RedisLedger, ledger_names, read_progress
+from crawl_dedup.redis_novelty import RedisNovelty
 from crawl_dedup.redis_open import open_plain_redis, open_redis
 from crawl_dedup.redis_rights import RedisRights
 from crawl_dedup.redis_robots import RedisRobots
 from crawl_dedup.redis_slots import RedisSlots
 from crawl_dedup.redis_where import redis_servers
 from crawl_dedup.robots_cache import CachedRobots, RobotsCache, RobotsRecord
+from crawl_dedup.session_ids import has_session_id
 from crawl_dedup.shown import Secrets, escaped, redacted, shown
 from crawl_dedup.slots import FLIGHT_MS, Asked, Go, Hold, Pace, Park, Reserved, Slots, Ticket
 
@@ -58,7 +64,10 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     # URLs
     "CANONICALISER_VERSION",
     "MAX_URL_CHARS",
+    "NO_RULES",
+    "CanonicalRules",
     "canonicalize",
+    "has_session_id",
     "host",
     "join",
     "origin",
@@ -95,6 +104,11 @@ __all__ = [  # noqa: RUF022 - grouped by topic
     "RedisRobots",
     "RobotsCache",
     "RobotsRecord",
+    # hosts that bring nothing new
+    "MemoryNovelty",
+    "MemoryNoveltyStore",
+    "Novelty",
+    "RedisNovelty",
     # the slots of hosts
     "FLIGHT_MS",
     "Asked",

@@ -103,28 +103,46 @@ local function end_url(books, url, outcome)
   count(books, 'outcome:' .. outcome, 1)
 end
 
--- Admit what is new among args[first], args[first + 2], …, each followed by its message.
--- Returns the indices of the new ones (from 0), the fields for the outbox, and how many were turned away.
-local function admit(books, args, first, max_admitted)
+-- The rooms of hosts: how many more URLs each may get, read when it is first asked for.
+local function rooms(books, max_per_host)
+  return setmetatable({}, {__index = function(room, host)
+    local left = max_per_host - tonumber(redis.call('HGET', books .. 'hosts', host) or 0)
+    rawset(room, host, left)
+    return left
+  end})
+end
+
+-- Admit what is new among args[first], args[first + stride], …, each followed by its message and, with max_per_host, by
+-- its host. Returns the indices of the new ones (from 0), the fields for the outbox, and how many were turned away
+-- because of either limit.
+local function admit(books, args, first, stride, max_admitted, max_per_host)
   local room = math.huge
   if max_admitted > 0 then
     room = max_admitted - tonumber(redis.call('HGET', books .. 'counts', 'admitted') or 0)
   end
-  local new, fields, over = {}, {}, 0
-  for i = first, #args, 2 do
+  local new, fields, over, over_host = {}, {}, 0, 0
+  local of_host, gained = max_per_host > 0 and rooms(books, max_per_host), {}
+  for i = first, #args, stride do
     local bucket, member = place(args[i])
     if not is_done(books, bucket, member) then
       local admitted = books .. 'adm:' .. bucket
       if #new >= room then
         over = over + 1 - redis.call('SISMEMBER', admitted, member)
+      elseif of_host and of_host[args[i + 2]] <= 0 then
+        over_host = over_host + 1 - redis.call('SISMEMBER', admitted, member)
       elseif redis.call('SADD', admitted, member) == 1 then
-        new[#new + 1] = (i - first) / 2
+        new[#new + 1] = (i - first) / stride
         fields[#fields + 1] = args[i]
         fields[#fields + 1] = args[i + 1]
+        if of_host then
+          local host = args[i + 2]
+          of_host[host], gained[host] = of_host[host] - 1, (gained[host] or 0) + 1
+        end
       end
     end
   end
-  return new, fields, over
+  for host, by in pairs(gained) do redis.call('HINCRBY', books .. 'hosts', host, by) end
+  return new, fields, over, over_host
 end
 
 local function keep(books, parent, outcome, fields, consumer)
@@ -165,10 +183,12 @@ local function cleared(keys, args)
   return {'cleared'}
 end
 
--- args: parent, consumer, outcome, max_admitted, born, how many counts, (name, by) …, (child, message) …
+-- args: parent, consumer, outcome, max_admitted, born, max_per_host, how many counts, (name, by) …, (child, message) …
+-- With max_per_host it is (child, message, host) …
 local function commit(keys, args)
   local books, parent, consumer, outcome, born = keys[1], args[1], args[2], args[3], args[5]
-  local first_child = 7 + 2 * tonumber(args[6])
+  local max_per_host, first_child = tonumber(args[6]), 8 + 2 * tonumber(args[7])
+  local stride = max_per_host > 0 and 3 or 2
   -- Links were left out because they are known; to the memory that they are known to?
   if born ~= '' and redis.call('HGET', books .. 'meta', 'born') ~= born then return {'forgot'} end
   if is_url(parent) then
@@ -179,29 +199,30 @@ local function commit(keys, args)
   local outbox = redis.call('HGETALL', books .. 'out:' .. parent)
   if #outbox > 0 then return {'kept', outbox} end
 
-  local new, fields, over = admit(books, args, first_child, tonumber(args[4]))
-  local children = (#args - first_child + 1) / 2
-  local duplicate = children - #new - over
+  local new, fields, over, over_host = admit(books, args, first_child, stride, tonumber(args[4]), max_per_host)
+  local children = (#args - first_child + 1) / stride
+  local duplicate = children - #new - over - over_host
   local discovered = children
-  for i = 7, first_child - 1, 2 do
+  for i = 8, first_child - 1, 2 do
     count(books, args[i], tonumber(args[i + 1]))
     if string.sub(args[i], 1, 9) == 'filtered:' then discovered = discovered + tonumber(args[i + 1]) end
   end
   count(books, 'discovered', discovered)
   count(books, 'duplicate', duplicate)
   count(books, 'filtered:max_pages', over)
+  count(books, 'filtered:max_pages_per_host', over_host)
   count(books, 'admitted', #new)
   count(books, 'open', #new)
 
   if #new > 0 then
     keep(books, parent, outcome, fields, consumer)
-    return {'new', duplicate, over, new}
+    return {'new', duplicate, over, over_host, new}
   end
   if is_url(parent) then
     end_url(books, parent, outcome)
     redis.call('DEL', books .. 'lease:' .. parent)
   end
-  return {'finished', duplicate, over}
+  return {'finished', duplicate, over, over_host}
 end
 
 -- args: parent. Nobody else's lease can matter once the parent is done, so whosever it is goes.

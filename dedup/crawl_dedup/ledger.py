@@ -110,6 +110,9 @@ class Commit:
         counts: further counters to add exactly once, such as ``filtered:depth``.
         max_admitted: admit no child beyond this many URLs in the whole ledger (0: no limit); children
             turned away for this are counted as ``filtered:max_pages``.
+        max_per_host: admit no child beyond this many URLs of its host that were admitted by such commits (0: no limit);
+            children turned away for this are counted as ``filtered:max_pages_per_host``.
+        hosts: the host of each child, in the order of ``messages``; needed with ``max_per_host`` only.
         relies_on: the memory (:attr:`Ledger.born`) to which links are known that were left out; empty: none was.
     """
 
@@ -119,6 +122,8 @@ class Commit:
     counts: Mapping[str, int] = field(default_factory=dict)
     max_admitted: int = 0
     relies_on: str = ""
+    max_per_host: int = 0
+    hosts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ class Committed:
     """The answer of :meth:`Ledger.commit`.
 
     ``outbox`` is what must now be published and confirmed before finish; ``None`` means that nothing was new
-    and the parent is finished already. The three counts are of this commit's children and are zero when an
+    and the parent is finished already. The four counts are of this commit's children and are zero when an
     earlier commit of the same parent had won.
     """
 
@@ -134,6 +139,7 @@ class Committed:
     admitted: int = 0
     duplicate: int = 0
     over_limit: int = 0
+    over_host_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

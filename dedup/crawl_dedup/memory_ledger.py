@@ -123,32 +123,37 @@ class MemoryLedger:
             books.adopt(parent)
         if kept := books.outboxes.get(parent):
             return Committed(kept.of(parent))
-        new, duplicate, over = self._admit(commit)
+        new, duplicate, over, over_host = self._admit(commit)
         filtered = sum(by for what, by in commit.counts.items() if what.startswith("filtered:"))
         books.counts.update(commit.counts)
         books.counts.update(discovered=len(commit.messages) + filtered, duplicate=duplicate)
         books.counts["filtered:max_pages"] += over
+        books.counts["filtered:max_pages_per_host"] += over_host
         if not new:
             self._in_hand.discard(parent)
             books.end(parent, commit.outcome)
-            return Committed(None, duplicate=duplicate, over_limit=over)
+            return Committed(None, 0, duplicate, over, over_host)
         books.outboxes[parent] = kept = KeptOutbox(commit.outcome, new, self._store.clock())
         self._lease(parent)
         self._in_hand.add(parent)
-        return Committed(kept.of(parent), admitted=len(new), duplicate=duplicate, over_limit=over)
+        return Committed(kept.of(parent), len(new), duplicate, over, over_host)
 
-    def _admit(self, commit: Commit) -> tuple[dict[Fingerprint, EncodedMessage], int, int]:
-        books, new, duplicate, over = self._books, {}, 0, 0
-        for child, message in commit.messages:
+    def _admit(self, commit: Commit) -> tuple[dict[Fingerprint, EncodedMessage], int, int, int]:
+        books, new, duplicate, over, over_host = self._books, {}, 0, 0, 0
+        hosts = commit.hosts if commit.max_per_host else [""] * len(commit.messages)
+        for (child, message), host in zip(commit.messages, hosts, strict=True):
             if child in books.admitted or child in books.done:
                 duplicate += 1
             elif commit.max_admitted and books.admitted_ever >= commit.max_admitted:
                 over += 1
+            elif commit.max_per_host and books.hosts[host] >= commit.max_per_host:
+                over_host += 1
             else:
                 books.admitted.add(child)
                 books.admitted_ever += 1
+                books.hosts[host] += bool(commit.max_per_host)
                 new[child] = message
-        return new, duplicate, over
+        return new, duplicate, over, over_host
 
     async def finish(self, parent: Fingerprint) -> bool:
         """See :meth:`crawl_dedup.ledger.Ledger.finish`."""

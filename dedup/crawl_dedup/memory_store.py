@@ -46,6 +46,7 @@ class Books:
     tries: dict[Fingerprint, int] = field(default_factory=dict)  #: the latest attempt that replaced an earlier one
     finales: dict[str, tuple[str, int]] = field(default_factory=dict)  #: who has claimed it, told at so many admitted
     counts: Counter[str] = field(default_factory=Counter)
+    hosts: Counter[str] = field(default_factory=Counter)  #: URLs admitted of each, while that was limited
     admitted_ever: int = 0
     born: str = field(default_factory=birth.mark)
 

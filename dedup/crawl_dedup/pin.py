@@ -21,18 +21,19 @@ class Pin:
     """What all consumers of one ledger agree on.
 
     Attributes:
-        canonicaliser: version of the rules by which URLs are made canonical.
+        canonicaliser: version of the rules by which URLs are made canonical
+            (:attr:`crawl_dedup.canonical_rules.CanonicalRules.version`).
         bucket_bits: the ledger spreads its URLs over 2^bucket_bits sets.
         hash_key: the fingerprints' secret.
         born: tells this memory of the crawl from the one before it was forgotten (see crawl_dedup.birth).
     """
 
-    canonicaliser: int
+    canonicaliser: str
     bucket_bits: int
     hash_key: bytes
     born: str
 
-    def encode(self) -> tuple[int, int, str, str]:
+    def encode(self) -> tuple[str, int, str, str]:
         """As Redis keeps it: the version, the bits, the key in hex, the mark of birth."""
         return self.canonicaliser, self.bucket_bits, self.hash_key.hex(), self.born
 
@@ -44,20 +45,20 @@ class Pin:
     def decode(cls, fields: Sequence[bytes]) -> Self:
         """What Redis kept."""
         canonicaliser, bucket_bits, hash_key, born = fields
-        return cls(int(canonicaliser), int(bucket_bits), bytes.fromhex(hash_key.decode()), born.decode())
+        return cls(canonicaliser.decode(), int(bucket_bits), bytes.fromhex(hash_key.decode()), born.decode())
 
     def __repr__(self) -> str:
         key = key_id(self.hash_key)
         return f"Pin(canonicaliser={self.canonicaliser}, bucket_bits={self.bucket_bits}, hash key {key})"
 
 
-def wanted(*, expected_urls: int, canonicaliser: int, hash_key: bytes | None) -> Pin:
+def wanted(*, expected_urls: int, canonicaliser: str, hash_key: bytes | None) -> Pin:
     """The rules for a crawl that begins now; without a configured key it gets a random one."""
     key = hash_key or secrets.token_bytes(KEY_BYTES)
     return Pin(canonicaliser, bucket_bits_for(expected_urls), key, birth.mark())
 
 
-def agree(name: LedgerName, pinned: Pin, *, canonicaliser: int, hash_key: bytes | None) -> Pin:
+def agree(name: LedgerName, pinned: Pin, *, canonicaliser: str, hash_key: bytes | None) -> Pin:
     """The pinned rules, if we can keep them. The number of buckets is no obstacle: the pinned one holds.
 
     Raises:
@@ -66,7 +67,8 @@ def agree(name: LedgerName, pinned: Pin, *, canonicaliser: int, hash_key: bytes 
     if pinned.canonicaliser != canonicaliser:
         raise CrawlMismatch(
             f"crawl {name} was begun with canonicaliser {pinned.canonicaliser}, not {canonicaliser}",
-            remedy=f"join with the version that began it, or begin anew: crawl-forget {name.crawl}",
+            remedy="join with the version, and with the canonical: rules of exchanges.yaml, that began it, "
+            f"or begin anew: crawl-forget {name.crawl}",
         )
     if hash_key is not None and hash_key != pinned.hash_key:
         raise CrawlMismatch(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from crawl_dedup import pin, redis_names
-from crawl_dedup.canonical import CANONICALISER_VERSION
+from crawl_dedup.canonical_rules import NO_RULES
 from crawl_dedup.errors import CrawlMismatch, LedgerForgot
 from crawl_dedup.fingerprint import Fingerprinter
 from crawl_dedup.ledger import (
@@ -66,7 +66,7 @@ class RedisLedger:
         *,
         consumer: str,
         expected_urls: int,
-        canonicaliser: int = CANONICALISER_VERSION,
+        canonicaliser: str = NO_RULES.version,
         hash_key: bytes | None = None,
     ) -> Self:
         """Join a crawl, or begin it.
@@ -140,21 +140,25 @@ class RedisLedger:
         """See :meth:`crawl_dedup.ledger.Ledger.commit`."""
         words: list[str | bytes | int] = ["FCALL", "ledger1_commit", 1, self._books]
         words += (commit.parent, self._consumer, commit.outcome, commit.max_admitted)
-        words += (commit.relies_on, len(commit.counts))
+        words += (commit.relies_on, commit.max_per_host, len(commit.counts))
         for count in commit.counts.items():
             words += count
-        for message in commit.messages:
-            words += message
+        if commit.max_per_host:
+            for message, host in zip(commit.messages, commit.hosts, strict=True):
+                words += (*message, host)
+        else:
+            for message in commit.messages:
+                words += message
         answer = await self._redis.call(*words)
         match answer[0]:
             case b"new":
                 self._in_hand.add(commit.parent)
-                messages = tuple([commit.messages[index] for index in answer[3]])
+                messages = tuple([commit.messages[index] for index in answer[4]])
                 outbox = Outbox(commit.parent, commit.outcome, messages)
-                return Committed(outbox, admitted=len(messages), duplicate=answer[1], over_limit=answer[2])
+                return Committed(outbox, len(messages), *answer[1:4])
             case b"finished":
                 self._in_hand.discard(commit.parent)
-                return Committed(None, duplicate=answer[1], over_limit=answer[2])
+                return Committed(None, 0, *answer[1:4])
             case b"kept":
                 return Committed(_outbox(commit.parent, answer[1]))
             case b"forgot":

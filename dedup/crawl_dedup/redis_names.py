@@ -17,6 +17,9 @@ the whole ledger on one node, where one function may change all of it
 ``tries``                 hash       open URL → the latest attempt that replaced an earlier one
 ``suspect:<fingerprint>`` string     how often it was tried alone since a consumer died with it in hand
 ``finale:<name>``         hash       who has claimed what follows the crawl's end, and at how many URLs it was done
+``hosts``                 hash       host → its URLs that were admitted, where ``max_pages_per_host`` limits them
+``novel:<host>``          string     what the latest pages of a host brought (see novelty.lua)
+``traps``                 set        hosts that bring nothing new
 ========================  =========  =====================================================================
 
 What sites say of themselves belongs to no crawl: ``crawl:robots:{<origin>}:file`` and ``…:lease``, strings

@@ -62,7 +62,7 @@ def consumer(user: str, ledgers: Iterable[LedgerName], *, lists: Iterable[str] =
     found = [_plain(key) for key in lists]
     written = [pattern for key in found for pattern in (key, f"{key}:last:*")]
     keys = (*map(_ledger, ledgers), *redis_names.SHARED_PATTERNS, *written)
-    libraries = ("crawl_ledger_1", "crawl_slots_1", *(("crawl_items_1",) if written else ()))
+    libraries = ("crawl_ledger_1", "crawl_slots_1", "crawl_novelty_1", *(("crawl_items_1",) if written else ()))
     return RedisRights(user, keys, _commands((*_OPENING, *_CONSUMING), libraries, database))
 
 

@@ -23,7 +23,7 @@ _LOGIN = re.compile(r"(?i)(\b(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*):\S*@
 #: Names of parameters whose values let somebody in (OWASP's lists of what not to log, clouds' signed URLs). A word too
 #: many costs a value in a log; one too few lets somebody in.
 _PARAMETER = re.compile(
-    r"(?ix)(?<![\w.%-])"
+    r"(?ix)(?<![\w.%\[\]-])"
     r"((?:[\w.%\[\]-]{0,64}(?:token|secret|passw|passphrase|pwd|api[_.-]?key|access[_.-]?key|auth(?!or)|credential"
     r"|signature|sess(?:ion|id)|jwt|hmac|saml|assertion|otp)[\w.%\[\]-]{0,64}"
     r"|(?:[\w.%-]{0,64}[_.-])?(?:key|pass|code|sig|sid|pin|hash|ticket|nonce)))"

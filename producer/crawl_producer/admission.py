@@ -9,8 +9,9 @@ import logging
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TypeVar
+from typing import Self, TypeVar
 
+from crawl_dedup.canonical import host
 from crawl_dedup.crash_points import reached
 from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
@@ -20,6 +21,7 @@ from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
 from crawl_producer.known import Known
 from crawl_producer.routing import Router
 from crawl_producer.siblings import Link, Sibling
+from crawl_producer.topology import ScopeSpec
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +57,30 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How many URLs may be admitted to one ledger, and how many of one host; 0: any number."""
+
+    pages: int = 0
+    pages_per_host: int = 0
+
+    @classmethod
+    def of(cls, scope: ScopeSpec) -> Self:
+        """Those of a crawl."""
+        return cls(scope.max_pages or 0, scope.max_pages_per_host or 0)
+
+
+#: Any number of URLs.
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
-    """What came of it: new URLs, known ones, those beyond max_pages, and leftovers of an earlier, killed run."""
+    """What came of it: new URLs, known ones, those beyond either limit, and leftovers of an earlier, killed run."""
 
     admitted: int = 0
     duplicate: int = 0
     over_limit: int = 0
+    over_host_limit: int = 0
     resumed: int = 0
 
 
@@ -72,7 +92,7 @@ class Admission:
             seed belongs to all of them and one publication reaches them all.
         broker: where messages go.
         router: which exchange and key each gets.
-        max_pages: admit no URL beyond this many (0: no limit).
+        limits: admit no URL beyond them.
         refused_tries: how often to publish what a full queue refuses. A consumer tries once and parks its URL,
             because it holds a delivery; a seeder holds nothing and tries until it is accepted (None).
     """
@@ -83,13 +103,13 @@ class Admission:
         broker: Broker,
         router: Router,
         *,
-        max_pages: int = 0,
+        limits: Limits = NO_LIMITS,
         refused_tries: int | None = 1,
     ) -> None:
         self._ledgers = ledgers
         self._broker = broker
         self._router = router
-        self._max_pages = max_pages
+        self._limits = limits
         self._refused_tries = refused_tries
         self._known = Known(ledgers[0].born)
         self._interruptions = ledgers[0].interruptions
@@ -172,9 +192,9 @@ class Admission:
     def _commit(self, ledger: Ledger, work: Work, *, seed: bool) -> Commit:
         fingerprint, envelope = ledger.fingerprint, self._envelope
         messages = [(fingerprint(link.url), envelope(link, seed=seed)) for link in work.links]
-        return Commit(
-            work.parent, work.outcome, messages, work.counts, max_admitted=self._max_pages, relies_on=work.relies_on
-        )
+        pages, per_host = self._limits.pages, self._limits.pages_per_host
+        hosts = [host(link.url) for link in work.links] if per_host else ()
+        return Commit(work.parent, work.outcome, messages, work.counts, pages, work.relies_on, per_host, hosts)
 
     def _envelope(self, link: Link, *, seed: bool) -> EncodedMessage:
         if type(link) is not Sibling and (way := link.way) is not None:  # most are, and need not be asked
@@ -253,4 +273,4 @@ def _admitted(committed: Committed, work: Work) -> Admitted:
     if committed.outbox is not None and not committed.admitted:
         resumed = len(committed.outbox.messages)
         return Admitted(duplicate=len(work.links) - resumed, resumed=resumed)
-    return Admitted(committed.admitted, committed.duplicate, committed.over_limit)
+    return Admitted(committed.admitted, committed.duplicate, committed.over_limit, committed.over_host_limit)

@@ -59,6 +59,7 @@ async def ledgers(
                         LedgerName(crawl, group),
                         consumer=consumer,
                         expected_urls=spec.expected_urls,
+                        canonicaliser=spec.canonical.rules().version,
                     )
                 )
                 for group in groups

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crawl_dedup import Ledger, LedgerForgot, Standing, born_ms
-from crawl_producer.admission import Admission, Work
+from crawl_producer.admission import Admission, Limits, Work
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errand import Way
 from crawl_producer.errors import Unroutable
@@ -102,7 +102,7 @@ async def ask(ledger: Ledger, copies: Mapping[str, Found]) -> Memory:
     )
 
 
-async def readmit(memory: Memory, messages: Mapping[str, Outgoing], broker: Broker, *, max_pages: int) -> int | None:
+async def readmit(memory: Memory, messages: Mapping[str, Outgoing], broker: Broker, *, limits: Limits) -> int | None:
     """Admit URLs anew, and return how many of them are admitted and have a message.
 
     The batch has a synthetic parent made from its URLs, as a batch of seeds has, so that a repair which is killed and
@@ -112,7 +112,7 @@ async def readmit(memory: Memory, messages: Mapping[str, Outgoing], broker: Brok
         memory: where they are UNKNOWN.
         messages: what is published for each.
         broker: where to; a full queue is waited for.
-        max_pages: admit no URL beyond this many (0: no limit).
+        limits: admit no URL beyond them.
 
     Returns:
         None: some are taken by no queue; those stay in the ledger's outbox.
@@ -120,7 +120,7 @@ async def readmit(memory: Memory, messages: Mapping[str, Outgoing], broker: Brok
     Raises:
         BrokerUnreachable, LedgerUnavailable: run it again.
     """
-    door = Admission([memory.ledger], broker, _SameWay(messages), max_pages=max_pages, refused_tries=None)
+    door = Admission([memory.ledger], broker, _SameWay(messages), limits=limits, refused_tries=None)
     links = [
         _Copy(url, message.body, None if message.priority is None else (None, message.priority))
         for url, message in messages.items()

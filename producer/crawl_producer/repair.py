@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crawl_dedup import Ledger, Standing, shown
-from crawl_producer.admission import REFUSED_PAUSE_MAX_S, REFUSED_PAUSE_S, Admission
+from crawl_producer.admission import NO_LIMITS, REFUSED_PAUSE_MAX_S, REFUSED_PAUSE_S, Admission, Limits
 from crawl_producer.broker import Broker, Outgoing
 from crawl_producer.errors import Unroutable
 from crawl_producer.readmission import Found, Memory, ask, readmit
@@ -72,7 +72,7 @@ class Repair:
         ledgers: the memory of each of its groups; a message that one of them misses reaches all.
         broker: where messages go.
         admission: its door, for outboxes.
-        max_pages: admit no URL anew beyond this many (0: no limit).
+        limits: admit no URL anew beyond them.
         dry_run: only count.
         on_progress: called with the report after each batch.
     """
@@ -84,7 +84,7 @@ class Repair:
         broker: Broker,
         admission: Admission,
         *,
-        max_pages: int = 0,
+        limits: Limits = NO_LIMITS,
         dry_run: bool = False,
         on_progress: Callable[[RepairReport], None] = lambda _: None,
     ) -> None:
@@ -92,7 +92,7 @@ class Repair:
         self._ledgers = ledgers
         self._broker = broker
         self._admission = admission
-        self._max_pages = max_pages
+        self._limits = limits
         self._dry_run = dry_run
         self._on_progress = on_progress
         # A hash of eight bytes takes a tenth of the URL's room; where two are alike, the next run mends the second.
@@ -174,7 +174,7 @@ class Repair:
             return
         admitted: int | None = len(messages)
         if not self._dry_run:
-            admitted = await readmit(memory, messages, self._broker, max_pages=self._max_pages)
+            admitted = await readmit(memory, messages, self._broker, limits=self._limits)
         if admitted is None:
             self.report.unroutable += len(messages)
             return

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from functools import cache, partial
 from pathlib import Path
 
-from crawl_dedup import UrlInvalid, canonicalize, host
+from crawl_dedup import NO_RULES, CanonicalRules, UrlInvalid, canonicalize, host
 from crawl_producer.amqp import Copy
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import MessageInvalid
@@ -47,28 +47,30 @@ async def from_journal(copies: AsyncIterable[Copy], crawl: str, topology: Topolo
         yield Found(message.url, outgoing, message.first_seen_ms, groups or None)
 
 
-async def from_file(path: Path, crawl: str, router: Router) -> AsyncIterator[Found]:
+async def from_file(path: Path, crawl: str, router: Router, rules: CanonicalRules = NO_RULES) -> AsyncIterator[Found]:
     """The URLs of a file: one a line, or JSON lines with a field ``url``; plain or gzip; ``-`` is standard input.
+
+    Each as the crawl's ``rules`` make it.
 
     Raises:
         SeedsUnreadable: it cannot be read.
     """
-    async for found in in_thread(_of_file(path, crawl, router), ahead=_AHEAD):
+    async for found in in_thread(_of_file(path, crawl, router, rules), ahead=_AHEAD):
         yield found
 
 
-def _of_file(path: Path, crawl: str, router: Router) -> Iterator[Found]:
+def _of_file(path: Path, crawl: str, router: Router, rules: CanonicalRules) -> Iterator[Found]:
     with opened(path, sys.stdin.buffer) as lines:
         for line in bounded_lines(lines.stream):
             text = line.decode("utf-8", "replace").removeprefix("\ufeff").strip()
             if text and not text.startswith("#"):
-                yield _found(text, crawl, router)
+                yield _found(text, crawl, router, rules)
 
 
-def _found(text: str, crawl: str, router: Router) -> Found:
+def _found(text: str, crawl: str, router: Router, rules: CanonicalRules) -> Found:
     record = _record(text) if text.startswith("{") else {"url": text}
     try:
-        url = canonicalize(str(record.get("url", "")))
+        url = rules(canonicalize(str(record.get("url", ""))))
     except UrlInvalid:
         return _NOTHING
     depth = record.get("depth")

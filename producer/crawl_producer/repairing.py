@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from crawl_dedup import BatchedRedis, LedgerName, read_progress
 from crawl_producer import names, opening
-from crawl_producer.admission import Admission
+from crawl_producer.admission import Admission, Limits
 from crawl_producer.amqp import AmqpBroker, open_stream
 from crawl_producer.broker import Broker
 from crawl_producer.errors import TopologyMissing
@@ -82,7 +82,7 @@ async def _one(
             ledgers,
             broker,
             Admission(ledgers, broker, router),
-            max_pages=topology.crawls[crawl].scope.max_pages or 0,
+            limits=Limits.of(topology.crawls[crawl].scope),
             dry_run=dry_run,
             on_progress=lambda report: on_progress(report, total),
         )
@@ -94,7 +94,8 @@ async def _sources(
     topology: Topology, crawl: str, files: Sequence[Path], router: Router, program: str
 ) -> AsyncIterator[tuple[int | None, list[AsyncIterable[Found]]]]:
     """The journal, if the crawl keeps one and it is there, and the files; with how many messages the journal holds."""
-    named: list[AsyncIterable[Found]] = [from_file(path, crawl, router) for path in files]
+    rules = topology.crawls[crawl].canonical.rules()
+    named: list[AsyncIterable[Found]] = [from_file(path, crawl, router, rules) for path in files]
     async with AsyncExitStack() as stack:
         journal = None
         if topology.crawls[crawl].journal is not None:

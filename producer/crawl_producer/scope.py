@@ -8,6 +8,7 @@ from functools import lru_cache
 from crawl_dedup import canonical
 from crawl_producer.ports import BAD_PORTS, port
 from crawl_producer.topology import ScopeSpec
+from crawl_producer.trap_shapes import TrapShapes
 
 #: Redirects followed in a row before a chain is given up; browsers stop at 20, RFC 9110 names no number.
 MAX_REDIRECTS = 10
@@ -32,6 +33,9 @@ class Scope:
         self._max_url_chars = spec.max_url_chars
         self._host_allowed = _host_rule(spec)
         self._ports = frozenset(spec.ports)
+        self._trap = TrapShapes(spec)
+        self._harmless_slashes = self._trap.harmless_slashes
+        self._harmless_ampersands = self._trap.harmless_ampersands
         self._allow = [re.compile(pattern) for pattern in spec.allow]
         self._deny = [re.compile(pattern) for pattern in spec.deny]
         self._remembered = lru_cache(REMEMBERED)(self._place)
@@ -46,8 +50,9 @@ class Scope:
             redirects: redirects that led here since the last link.
 
         Returns:
-            ``depth``, ``too_long``, ``host``, ``port``, ``allow``, ``deny``, ``redirects`` or None. Short and
-            few, because they are counters' names.
+            ``depth``, ``redirects``, ``too_long``, ``host``, ``port``, ``path_segments``, ``same_segment``,
+            ``query_parameters``, ``session_id``, ``allow``, ``deny`` or None. Short and few, because they are
+            counters' names.
         """
         if self._too_deep(depth):
             return "depth"
@@ -89,6 +94,9 @@ class Scope:
             return "host"
         if not self._port_allowed(port(url)):
             return "port"
+        many = url.count("/") > self._harmless_slashes or ("&" in url and url.count("&") > self._harmless_ampersands)
+        if many and (trap := self._trap(url)) is not None:
+            return trap
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return "allow"
         if self._deny and any(pattern.search(url) for pattern in self._deny):

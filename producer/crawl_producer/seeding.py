@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crawl_dedup import Fingerprint, host
+from crawl_dedup import NO_RULES, CanonicalRules, Fingerprint, host
 from crawl_producer.admission import Admission, Admitted, Work
 from crawl_producer.errand import Errand
 from crawl_producer.errors import Unroutable
@@ -38,6 +38,7 @@ class SeedReport:
     duplicate: int = 0
     rejected: int = 0
     over_limit: int = 0
+    over_host_limit: int = 0
     resumed: int = 0
     unroutable: int = 0
     unroutable_because: str = ""
@@ -52,6 +53,7 @@ class SeedReport:
         self.admitted += admitted.admitted
         self.duplicate += admitted.duplicate
         self.over_limit += admitted.over_limit
+        self.over_host_limit += admitted.over_host_limit
         self.resumed += admitted.resumed
 
 
@@ -62,6 +64,7 @@ class Seeding:
         crawl: the crawl's name.
         admission: its door; None only counts (``--dry-run``).
         seed_parent: gives a batch of seeds its synthetic parent (Ledger.seed_parent).
+        rules: what makes one URL of those that mean the same page.
         depth: the depth to give the seeds.
         not_before_ms: Unix time before which they must not be fetched; the admission's router delays them.
         expires_ms: Unix time from which on they are not worth fetching any more.
@@ -79,6 +82,7 @@ class Seeding:
         admission: Admission | None,
         seed_parent: Callable[[bytes], Fingerprint],
         *,
+        rules: CanonicalRules = NO_RULES,
         depth: int = 0,
         not_before_ms: int | None = None,
         expires_ms: int | None = None,
@@ -88,6 +92,7 @@ class Seeding:
         self._crawl = crawl
         self._admission = admission
         self._seed_parent = seed_parent
+        self._rules = rules
         self._depth = depth
         self._same: dict[str, Any] = {"not_before_ms": not_before_ms, "expires_ms": expires_ms}
         self._on_rejected = on_rejected
@@ -135,12 +140,12 @@ class Seeding:
         for entry in batch:
             if isinstance(entry, Rejected):
                 self._reject(entry)
-            elif entry.url in seeds:
+            elif (url := self._rules(entry.url)) in seeds:
                 self.report.duplicate += 1
             else:
-                seeds[entry.url] = entry
+                seeds[url] = entry
         if seeds:
-            await self._admit(list(seeds.values()))
+            await self._admit(seeds)
         self.on_progress(self.report)
 
     def _reject(self, rejected: Rejected) -> None:
@@ -149,7 +154,7 @@ class Seeding:
             self.report.shown.append(rejected)
         self._on_rejected(rejected)
 
-    async def _admit(self, seeds: Sequence[Seed]) -> None:
+    async def _admit(self, seeds: Mapping[str, Seed]) -> None:
         try:
             if self._admission is None:
                 self.report.admitted += len(seeds)
@@ -160,22 +165,22 @@ class Seeding:
             self.report.unroutable += len(seeds)
             self.report.unroutable_because = str(error)
 
-    def _work(self, seeds: Sequence[Seed]) -> Work:
+    def _work(self, seeds: Mapping[str, Seed]) -> Work:
         families: dict[int | None, Family] = {}
         links: list[Link] = [
             Seedling(
-                seed.url,
-                seed.root or host(seed.url),
+                url,
+                seed.root or host(url),
                 families.get(seed.depth) or families.setdefault(seed.depth, self._family(seed.depth)),
             )
             if seed.errand is None
-            else self._sent(seed, seed.errand)
-            for seed in seeds
+            else self._sent(url, seed, seed.errand)
+            for url, seed in seeds.items()
         ]
-        return Work(self._seed_parent("\n".join(seed.url for seed in seeds).encode()), "seeded", links)
+        return Work(self._seed_parent("\n".join(seeds).encode()), "seeded", links)
 
-    def _sent(self, seed: Seed, errand: Errand) -> Link:
-        own = {"url": seed.url, "root": seed.root or host(seed.url), **errand.fields()}
+    def _sent(self, url: str, seed: Seed, errand: Errand) -> Link:
+        own = {"url": url, "root": seed.root or host(url), **errand.fields()}
         return self._family(seed.depth).pattern.model_copy(update=own)
 
     def _family(self, depth: int | None) -> Family:

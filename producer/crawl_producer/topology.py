@@ -4,11 +4,13 @@ The words are RabbitMQ's own where it has one. Units are in the names. Every mod
 typing error is found when the file is read, not when URLs are missing.
 """
 
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from crawl_producer.seal import Seal
+from crawl_producer.topology_canonical import CanonicalSpec
 from crawl_producer.topology_hosts import Hosts
 from crawl_producer.topology_items import ItemsSpec
 from crawl_producer.topology_values import (
@@ -158,6 +160,22 @@ class RouteSpec(Frozen):
     exchange: Name | None = None
 
 
+def _on_or_off(value: object) -> object:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+class UniqueContentSpec(Frozen):
+    """When a host counts as a trap, by what its pages bring; see :mod:`crawl_dedup.novelty`."""
+
+    min_share: float = Field(default=0.05, gt=0, lt=1)  #: fewer of its latest pages brought what none of them had …
+    of_last: int = Field(default=1000, ge=10, le=10_000)  #: … of so many
+
+    @property
+    def least_new(self) -> int:
+        """The same as a number of pages."""
+        return ceil(self.min_share * self.of_last)
+
+
 class ScopeSpec(Frozen):
     """Which links belong to the crawl. Every link that does not is counted by the reason that kept it out."""
 
@@ -171,6 +189,13 @@ class ScopeSpec(Frozen):
     max_links_per_page: int = Field(default=10_000, ge=1)  #: distinct links in scope that one page may bring
     max_url_chars: int = Field(default=2083, ge=16, le=2083)
     ports: tuple[Port, ...] = ()  #: empty: all but those of other protocols
+    # Traps. Each default lets pass what honest sites have; None: no limit.
+    max_path_segments: int | None = Field(default=20, ge=1)  #: /a/b/ has two
+    max_same_segment: int | None = Field(default=4, ge=1)  #: times that a path may have one segment: three in /a/b/a/a
+    max_query_parameters: int | None = Field(default=30, ge=1)
+    session_ids: bool = True  #: false: URLs with a session id are out
+    max_pages_per_host: int | None = Field(default=None, ge=1)  #: URLs admitted of one host
+    unique_content: Annotated[UniqueContentSpec | None, BeforeValidator(_on_or_off)] = None  #: true: with the defaults
 
 
 class RetrySpec(Frozen):
@@ -228,10 +253,6 @@ class JournalSpec(Frozen):
     max_bytes: int = Field(default=2 << 30, ge=1 << 20)
 
 
-def _on_or_off(value: object) -> object:
-    return {True: {}, False: None}[value] if isinstance(value, bool) else value
-
-
 class CrawlSpec(Frozen):
     """A named job: where its URLs go, what belongs to it, and how much of it is expected."""
 
@@ -240,6 +261,7 @@ class CrawlSpec(Frozen):
     seed_key: Key | None = None  #: routing key of seeds, where it differs
     routes: tuple[RouteSpec, ...] = ()
     scope: ScopeSpec = ScopeSpec()
+    canonical: CanonicalSpec = CanonicalSpec()
     politeness: PolitenessSpec = PolitenessSpec()
     retry: RetrySpec = RetrySpec()
     robots: RobotsSpec = RobotsSpec()

@@ -15,6 +15,8 @@ from crawl_dev.site import StaticSite
 from e2e_kit import PATIENCE_S, Commands, reference_walk, wait_until
 from walked_site import BROKEN, MISSING, walked_site
 
+pytestmark = pytest.mark.timeout(240)
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

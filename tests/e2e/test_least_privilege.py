@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -99,6 +101,16 @@ def test_a_whole_crawl_runs_under_users_that_may_do_just_what_they_need(world, r
         consume(world)
         assert world.operator.status()["outcomes"] == {"ok": 4}
         assert len(world.reader.run("crawl-items", "docs.found").splitlines()) == 4
+
+        redis_server.command(f"RPUSH others:urls {site.home}c no-url")
+        assert "has no permissions" in world.seed.run("crawl-seed", "--redis-key", "others:urls", code=7)
+        security = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+        (line,) = re.findall(r"`(ACL SETUSER crawl-seed ~KEY [^`]+)`", security)
+        redis_server.command(line.replace("KEY", "others:urls"))
+        world.seed.run("crawl-seed", "--redis-key", "others:urls", code=10)
+        assert redis_server.command("LLEN others:urls:rejected") == ":1"
+        consume(world)
+        assert world.operator.status()["outcomes"] == {"ok": 4, "http_404": 1}
         assert redis_server.command("LLEN docs:items") == ":4"
 
     findings = json.loads(world.operator.shell("crawl-doctor --deep --json; [ $? -le 16 ]"))["findings"]

@@ -11,6 +11,8 @@ import pytest
 from crawl_dev.site import StaticSite
 from e2e_kit import Commands
 
+pytestmark = pytest.mark.timeout(240)
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PAGES = {
     "index.html": "<h1>Politics</h1><article><a href=a1.html>1</a></article><article><a href=a2.html>2</a></article>",

@@ -66,14 +66,14 @@ def test_of_many_that_begin_a_crawl_at_once_all_get_the_same_rules(fresh_redis):
 
 def test_who_has_other_rules_may_not_join_and_learns_both(fresh_redis):
     async def story(redis):
-        await join(redis, canonicaliser=1, hash_key=KEY)
+        await join(redis, canonicaliser="1", hash_key=KEY)
         with pytest.raises(CrawlMismatch, match=r"news/main was begun with canonicaliser 1, not 2") as caught:
-            await join(redis, canonicaliser=2)
+            await join(redis, canonicaliser="2")
         assert "crawl-forget news" in caught.value.remedy
         with pytest.raises(CrawlMismatch, match=r"hash key [0-9a-f]{8}, not [0-9a-f]{8}") as caught:
-            await join(redis, canonicaliser=1, hash_key=b"another key")
+            await join(redis, canonicaliser="1", hash_key=b"another key")
         assert KEY.hex() not in str(caught.value)
-        assert KEY.hex() not in repr((await join(redis, canonicaliser=1, hash_key=KEY)).pinned)
+        assert KEY.hex() not in repr((await join(redis, canonicaliser="1", hash_key=KEY)).pinned)
 
     with_redis(fresh_redis, story)
 

@@ -130,7 +130,7 @@ def test_who_may_not_load_functions_uses_those_of_his_version_and_no_others(fres
     worker = "~crawl:* -@all +ping +info +client|setname +function|list +fcall"
     redis_server.command(f"ACL SETUSER worker reset on >{SECRET} {worker}")
     try:
-        with pytest.raises(LedgerRefused, match="has no code of our functions .* may not load them") as caught:
+        with pytest.raises(LedgerRefused, match=r"has no code of our functions .* may not load them") as caught:
             opening(with_user(fresh_redis, "worker", SECRET))
         assert "crawl-status" in caught.value.remedy
         opening(fresh_redis)

@@ -13,12 +13,13 @@ pages = st.sampled_from([f"https://example.org/{i}" for i in range(6)])
 parents = pages | st.sampled_from([b"first seeds", b"second seeds"])
 counts = st.dictionaries(st.sampled_from(["filtered:depth", "filtered:scope", "items"]), st.integers(0, 3))
 limits = st.sampled_from([0, 0, 0, 2, 4])
+host_limits = st.sampled_from([0, 0, 1, 2])
 #: Sums of these never come near the moments at which a lease, a heartbeat or a grace ends (10, 15, 60 and 600 s).
 spans_s = st.sampled_from([3.71, 11.31, 16.13, 61.7, 601.9])
 
 steps = st.one_of(
     st.tuples(st.just("begin"), consumers, pages),
-    st.tuples(st.just("commit"), consumers, parents, st.lists(pages, max_size=4), counts, limits),
+    st.tuples(st.just("commit"), consumers, parents, st.lists(pages, max_size=4), counts, limits, host_limits),
     st.tuples(st.just("finish"), consumers, parents),
     st.tuples(st.just("release"), consumers, pages),
     st.tuples(st.just("reopen"), consumers, pages, st.sampled_from(["ok", ""]), st.sampled_from(["1", "2"])),
@@ -60,9 +61,11 @@ async def tell(world, step, *details):
         return await ledger.give_up(ledger.fingerprint(url), "dropped", letter=letter)
     identified = [identity(ledger, detail) for detail in details]
     if step == "commit":
-        parent, children, by_name, limit = identified
+        parent, children, by_name, limit, host_limit = identified
         messages = [(child, f"message of {child}".encode()) for child in children]
-        return comparable(await ledger.commit(Commit(parent, "ok", messages, by_name, limit)))
+        hosts = [f"{int(url[-1]) % 2}.example" for url in details[1]]
+        commit = Commit(parent, "ok", messages, by_name, limit, max_per_host=host_limit, hosts=hosts)
+        return comparable(await ledger.commit(commit))
     answer = await getattr(ledger, step)(*identified)
     return {comparable(orphan) for orphan in answer} if step == "orphans" else comparable(answer)
 
@@ -81,7 +84,8 @@ def comparable(answer):
         case Begun():
             return answer.verdict, comparable(answer.outbox), round(answer.wait_ms / 500)
         case Committed():
-            return comparable(answer.outbox), answer.admitted, answer.duplicate, answer.over_limit
+            turned_away = answer.duplicate, answer.over_limit, answer.over_host_limit
+            return comparable(answer.outbox), answer.admitted, *turned_away
         case Outbox():
             return answer.parent, answer.outcome, frozenset(answer.messages)
     return answer

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from crawl_dedup import CanonicalRules
 from crawl_producer.seeds import Rejected, Seed
 from crawl_producer.sources import walk as walking
 from crawl_producer.sources.walk import Walk
@@ -96,6 +97,17 @@ def test_a_run_reads_so_many_lists_and_says_so(monkeypatch):
     answers = {"/i.xml": index("/1.xml", "/2.xml", "/3.xml"), "/1.xml": urlset("/a"), "/2.xml": urlset("/b")}
     pages, rejected, _, _ = walked(answers, "/i.xml")
     assert (pages, rejected) == (["/a", "/b"], [("/3.xml", "too_many")])
+
+
+def test_entries_go_through_the_crawls_canonical_rules_before_its_scope():
+    pages, _, walk, _ = walked(
+        {"/s.xml": urlset("/a?utm_id=1", "/b;jsessionid=1"), "/t.xml": urlset("/c")},
+        "/s.xml",
+        "/t.xml",
+        scope=ScopeSpec(session_ids=False),
+        rules=CanonicalRules(drop_tracking=True, drop_session_ids=True),
+    )
+    assert (pages, walk.outside) == (["/a", "/b", "/c"], {})
 
 
 def test_entries_are_in_scope_as_links_would_be():

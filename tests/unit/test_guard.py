@@ -105,24 +105,24 @@ def test_other_ports_are_not(number):
     assert guard().refusal("8.8.8.8", number) is None
 
 
-OWN = [("10.0.0.5", 6379), ("2001:db8::5", 5672), ("9.9.9.9", 15672)]
+OWN = [("192.0.2.5", 6379), ("2001:db8::5", 5672), ("9.9.9.9", 15672)]
 
 
 @pytest.mark.parametrize(
     ("address", "number"),
     [
         *OWN,
-        ("::ffff:10.0.0.5", 6379),
-        ("64:ff9b::10.0.0.5", 6379),
-        ("64:ff9b:1::10.0.0.5", 6379),
-        ("2002:a00:5::", 6379),
+        ("::ffff:192.0.2.5", 6379),
+        ("64:ff9b::192.0.2.5", 6379),
+        ("64:ff9b:1::192.0.2.5", 6379),
+        ("2002:c000:205::", 6379),
     ],
 )
 def test_our_own_servers_are_refused_even_where_all_is_allowed(address, number):
     assert "is RabbitMQ or Redis" in guard("0.0.0.0/0", "::/0", own=OWN).refusal(address, number)
 
 
-@pytest.mark.parametrize(("address", "number"), [("10.0.0.5", 80), ("10.0.0.6", 6379), ("9.9.9.9", 443)])
+@pytest.mark.parametrize(("address", "number"), [("192.0.2.5", 80), ("192.0.2.6", 6379), ("9.9.9.9", 443)])
 def test_beside_our_own_servers_others_are_not(address, number):
     assert guard("0.0.0.0/0", "::/0", own=OWN).refusal(address, number) is None
 
@@ -133,7 +133,7 @@ def test_a_server_of_this_machine_is_refused_at_every_address_of_it(own, address
     allowing = guard("0.0.0.0/0", "::/0", own=[(own, 6379)])
     assert "is RabbitMQ or Redis" in allowing.refusal(address, 6379)
     assert allowing.refusal(address, 6380) is None
-    assert allowing.refusal("10.0.0.5", 6379) is None
+    assert allowing.refusal("192.0.2.5", 6379) is None
 
 
 def test_a_socket_is_made_where_it_is_allowed_and_of_the_kind_that_was_asked_for():

@@ -74,7 +74,7 @@ def test_a_route_made_from_a_page_holds_no_line_breaks(route):
 
 
 def test_neither_does_one_of_the_file():
-    with pytest.raises(ValidationError, match="no routing key"):
+    with pytest.raises(ValidationError, match="a control character in a routing key"):
         CrawlSpec.model_validate({"exchange": "x", "key": "a\nb"})
 
 

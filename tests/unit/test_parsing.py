@@ -12,6 +12,7 @@ from crawl_consumer.page import Page
 from crawl_consumer.parsing import AT_ONCE_BYTES, UNTRIED_BYTES, ChildLost, Parsing
 from crawl_consumer.response import Response
 from crawl_producer.message import UrlMessage
+from polling import until
 
 URL = "http://site.example/"
 LINK = b"<a href=x>"
@@ -80,7 +81,7 @@ def test_a_large_page_in_another_encoding_is_tried_as_it_will_be_parsed():
     ("body", "limits", "refusal"),
     [
         (ENDLESS, {"cpu_s": 1}, "it takes more than 1 s to parse"),
-        (elements(1 << 20), {"tree_bytes": 16 << 20}, "its tree takes more than 16 MiB"),
+        (elements(1 << 20), {"tree_bytes": 16 << 20}, "it takes more than 16 MiB to parse"),
     ],
     ids=["time", "memory"],
 )
@@ -149,6 +150,17 @@ def test_large_pages_are_in_memory_one_at_a_time():
         return most
 
     assert asyncio.run(main()) == [1] * 4
+
+
+def test_the_memory_of_large_trees_is_given_back():
+    async def main():
+        before_bytes = resident_bytes()
+        async with Parsing() as parsing:
+            for _ in range(3):
+                await read(parsing, elements(2 << 20))  # a tree of 85 MiB
+            await until(lambda: resident_bytes() < before_bytes + (40 << 20))
+
+    asyncio.run(main())
 
 
 def test_after_a_trial_that_was_broken_off_the_next_page_gets_its_own_answer():

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from crawl_dedup import Commit, LedgerName, MemoryLedger, Standing, Verdict
-from crawl_producer.admission import Admission
+from crawl_producer.admission import Admission, Limits
 from crawl_producer.amqp import Copy
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import PublishRefused, SeedsUnreadable
@@ -343,7 +343,7 @@ def test_of_what_the_ledger_does_not_know_only_a_journal_proves_that_it_did(tmp_
 def test_no_more_are_admitted_anew_than_the_crawl_may_have():
     async def story(world):
         await seeded_then_rolled_back(page(1), page(2), page(3))(world)
-        report = await repair(world, journal(*(young(n) for n in (1, 2, 3))), max_pages=2)
+        report = await repair(world, journal(*(young(n) for n in (1, 2, 3))), limits=Limits(pages=2))
         assert (report.readmitted, waiting(world)) == (2, [1, 2])
         assert (await world.progress()).counts["filtered:max_pages"] == 1
 

@@ -53,6 +53,15 @@ def test_a_crawl_needs_no_servers():
     assert sorted(site.asked) == ["/", "/a", "/b", "/c", "/gone", "/robots.txt"]
 
 
+def test_a_page_that_takes_too_much_to_parse_ends_alone():
+    deadly = "<a href=/behind>" + "<p>" * 2_000_000
+    with dictionary_site({**PAGES, "/a": deadly}) as site:
+        told = summary.told(tried(site))
+    assert told["complete"]
+    assert told["outcomes"] == {"ok": 2, "unparsable": 1, "redirect": 1, "http_404": 1}
+    assert "/behind" not in site.asked
+
+
 def test_items_go_to_outputs_as_in_any_crawl(tmp_path):
     with dictionary_site(PAGES) as site:
         tried(site, outputs=[str(tmp_path / "items.jsonl")])
@@ -65,6 +74,17 @@ def test_no_more_urls_are_taken_on_than_asked_for():
         told = summary.told(tried(site, max_pages=2))
     assert (told["complete"], told["admitted"], told["links"]["filtered:max_pages"]) == (True, 2, 3)
     assert len(site.asked) == 3
+
+
+def test_a_host_that_brings_nothing_new_is_given_up_as_on_servers():
+    pages = {"/": "".join(f'<a href="/{n}">x</a>' for n in range(300)), **{f"/{n}": "the same" for n in range(300)}}
+    by = rules(scope={"unique_content": {"of_last": 10, "min_share": 0.3}})
+    with dictionary_site(pages) as site:
+        told = summary.told(tried(site, by, max_pages=0))
+    fetched = len(site.asked) - 1  # robots.txt is none
+    assert told["complete"]
+    assert told["outcomes"] == {"ok": fetched, "trap": 301 - fetched}
+    assert told["outcomes"]["trap"] > 100
 
 
 def test_the_narrower_of_two_limits_holds():

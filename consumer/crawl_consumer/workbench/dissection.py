@@ -69,10 +69,10 @@ class Dissection:
     def _links(self, message: UrlMessage, parsed: Parsed, kept: Parsed) -> Iterator[dict[str, Any]]:
         scope, router = Scope(self.rules.spec.scope), Router(self.rules.spec)
         unwanted = next(iter(Counter(kept.rejected) - Counter(parsed.rejected)), None)
-        followed = frozenset(kept.follows)
-        for url in parsed.follows:
-            reason = scope.refusal(url, depth=message.depth + 1, root=message.root) if url in followed else unwanted
-            errand = kept.errands.get(url, _NO_ERRAND)
+        followed, rules = frozenset(kept.follows), self.rules.spec.canonical.rules()
+        for found in parsed.follows:
+            url, errand = rules(found), kept.errands.get(found, _NO_ERRAND)
+            reason = scope.refusal(url, depth=message.depth + 1, root=message.root) if found in followed else unwanted
             said = {name: value for name, value in errand.fields().items() if name != "route"}
             if reason is not None:
                 yield {"url": url, "in_scope": False, "reason": reason, **said}

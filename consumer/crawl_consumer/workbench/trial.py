@@ -18,19 +18,22 @@ from crawl_dedup import (
     LedgerName,
     MemoryLedger,
     MemoryLedgerStore,
+    MemoryNovelty,
+    MemoryNoveltyStore,
     MemoryRobots,
     MemoryRobotsStore,
     MemorySlots,
+    Novelty,
     Progress,
 )
-from crawl_producer.admission import Admission
+from crawl_producer.admission import Admission, Limits
 from crawl_producer.declarations import Declarations
 from crawl_producer.derive import declarations
 from crawl_producer.memory_broker import MemoryBroker
 from crawl_producer.routing import Router
 from crawl_producer.seeding import Seeding
 from crawl_producer.seeds import parse
-from crawl_producer.topology import Topology
+from crawl_producer.topology import Topology, UniqueContentSpec
 
 #: URLs of a trial unless told otherwise: at one request a second, as long as one likes to look at it.
 DEFAULT_MAX_PAGES = 100
@@ -84,6 +87,7 @@ class Trial:
         self._broker = MemoryBroker()
         self._ledgers = MemoryLedgerStore()
         self._robots = MemoryRobotsStore()
+        self._brought: dict[LedgerName, MemoryNoveltyStore] = {}
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -115,7 +119,8 @@ class Trial:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._broker)
             self._declare()
-            servers = Servers(_CONSUMER, self._broker, MemorySlots(), self._ledger, self._robots_under)
+            novelty = self._novelty
+            servers = Servers(_CONSUMER, self._broker, MemorySlots(), self._ledger, self._robots_under, novelty)
             worker = await stack.enter_async_context(opened_on(servers, settings, self.topology, spiders))
             await self._seed(urls)
             async with show(worker.books):
@@ -168,8 +173,9 @@ class Trial:
                 await stack.enter_async_context(self._ledger(LedgerName(self.crawl, group), "seeder"))
                 for group in self.topology.groups(self.crawl)
             ]
-            admission = Admission(ledgers, self._broker, Router(spec), max_pages=spec.scope.max_pages or 0)
-            await Seeding(self.crawl, admission, ledgers[0].seed_parent).run(parse(urls))
+            admission = Admission(ledgers, self._broker, Router(spec), limits=Limits.of(spec.scope))
+            rules = spec.canonical.rules()
+            await Seeding(self.crawl, admission, ledgers[0].seed_parent, rules=rules).run(parse(urls))
 
     @asynccontextmanager
     async def _ledger(self, name: LedgerName, consumer: str = _CONSUMER) -> AsyncIterator[Ledger]:
@@ -178,6 +184,10 @@ class Trial:
 
     def _robots_under(self, consumer: str) -> MemoryRobots:
         return MemoryRobots(self._robots, consumer)
+
+    def _novelty(self, name: LedgerName, spec: UniqueContentSpec) -> Novelty:
+        store = self._brought.setdefault(name, MemoryNoveltyStore())
+        return MemoryNovelty(store, of_last=spec.of_last, least_new=spec.least_new)
 
 
 def _for_a_trial(rules: Rules, max_pages: int) -> Topology:

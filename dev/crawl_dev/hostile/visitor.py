@@ -38,6 +38,7 @@ from crawl_producer.topology import RetrySpec, ScopeSpec
 
 #: An ordinary page, for what a process takes that has done its work once.
 _HARMLESS = "interim-few"
+_LOOPBACK = Guard([ip_network("127.0.0.0/8")])
 _ONCE = RetrySpec(max_attempts=1)
 _KIB = 1024
 _LOOPBACK = Guard([ip_network("127.0.0.0/8")])

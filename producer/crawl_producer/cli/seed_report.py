@@ -81,6 +81,8 @@ def _parts(report: SeedReport, dry_run: bool) -> Iterator[str]:
     yield f"{report.rejected:,} rejected"
     if report.over_limit:
         yield f"{report.over_limit:,} over max_pages"
+    if report.over_host_limit:
+        yield f"{report.over_host_limit:,} over max_pages_per_host"
     if report.unroutable:
         yield f"{report.unroutable:,} unroutable"
     if report.resumed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from crawl_dedup import BatchedRedis, Fingerprint, Fingerprinter, open_plain_redis
 from crawl_producer import opening
-from crawl_producer.admission import Admission
+from crawl_producer.admission import Admission, Limits
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
 from crawl_producer.cli import seed_report
@@ -67,8 +67,8 @@ class SeedRun:
             AmqpBroker(topology.connection, name=PROGRAM) as broker,
             opening.ledgers(redis, topology, crawl, topology.groups(crawl), consumer=consumer) as ledgers,
         ):
-            max_pages = topology.crawls[crawl].scope.max_pages or 0
-            admission = Admission(ledgers, broker, self.router, max_pages=max_pages, refused_tries=None)
+            limits = Limits.of(topology.crawls[crawl].scope)
+            admission = Admission(ledgers, broker, self.router, limits=limits, refused_tries=None)
             seeding = self._seeding(admission, ledgers[0].seed_parent)
             if self.sources.redis_key is not None or self.sources.inbox is not None:
                 return await self._take(seeding, redis, broker)
@@ -79,6 +79,7 @@ class SeedRun:
             self.crawl,
             admission,
             seed_parent,
+            rules=self.topology.crawls[self.crawl].canonical.rules(),
             depth=self.depth,
             not_before_ms=self.times.not_before_ms,
             expires_ms=self.times.expires_ms,
@@ -105,6 +106,7 @@ class SeedRun:
                 sources.lists,
                 web,
                 spec.scope,
+                rules=spec.canonical.rules(),
                 depth=self.depth,
                 since_ms=sources.since_ms,
                 any_host=sources.any_host,

@@ -13,7 +13,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
-from crawl_dedup import UrlInvalid, canonicalize, host, join, shown
+from crawl_dedup import NO_RULES, CanonicalRules, UrlInvalid, canonicalize, host, join, shown
 from crawl_producer.reading import in_thread
 from crawl_producer.scope import Scope
 from crawl_producer.seeds import Rejected, Seed
@@ -60,6 +60,7 @@ class Walk:
         urls: canonical; a robots.txt stands for the sitemaps that it names.
         web: fetches them.
         scope: the crawl's.
+        rules: the crawl's, for entries.
         depth: that the seeds are to have.
         since_ms: Unix time; what was certainly changed last before is left out. None: nothing is.
         any_host: pages of every host are seeds, each of a site of its own.
@@ -76,6 +77,7 @@ class Walk:
         web: SourceWeb,
         scope: ScopeSpec,
         *,
+        rules: CanonicalRules = NO_RULES,
         depth: int = 0,
         since_ms: int | None = None,
         any_host: bool = False,
@@ -87,6 +89,7 @@ class Walk:
         self._scope = Scope(scope)
         self._anywhere = Scope(scope.model_copy(update={"any_host": True})) if any_host else None
         self._hosts = Scope(ScopeSpec(hosts=scope.hosts, any_host=scope.any_host, subdomains=scope.subdomains))
+        self._rules = rules
         self._depth = depth
         self._since_ms = since_ms
         self._todo = deque(_List(url, 0, (host(url),)) for url in dict.fromkeys(urls))
@@ -147,7 +150,7 @@ class Walk:
         if entry.is_sitemap:
             reason = self._to_come(url, todo)
             return Rejected(number, url[:SHOWN_CHARS], reason, todo.url) if reason else None
-        return self._page(number, url, todo)
+        return self._page(number, self._rules(url), todo)
 
     def _page(self, number: int, url: str, todo: _List) -> Seed | None:
         refusals = []
