@@ -1,0 +1,35 @@
+"""Log lines: one record is one line, whatever strangers have put into it, and its traceback cannot be taken for others."""
+
+import logging
+
+from crawl_producer import command
+
+EVIL = "https://u:hunter2@h/?token=abc\n2026-01-01 00:00:00,000 ERROR crawl: all is lost\x1b[2J"
+
+
+def test_a_record_is_one_line_without_secrets(capsys):
+    command.set_up_logging()
+    logging.getLogger("crawl_x").warning("cannot read %s", EVIL)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        r"cannot read https://***@h/?token=***\n2026-01-01 00:00:00,000 ERROR crawl: all is lost\x1b[2J"
+    )
+
+
+def test_no_line_of_a_traceback_stands_where_a_record_begins(capsys):
+    command.set_up_logging()
+    try:
+        raise ValueError(EVIL)
+    except ValueError:
+        logging.getLogger("crawl_x").exception("a defect")
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first.endswith("a defect")
+    assert lines[0] == "  Traceback (most recent call last):"
+    assert all(line.startswith("  ") for line in lines)
+    assert not [line for line in lines if "hunter2" in line or "abc" in line or "\x1b" in line]
+
+
+def test_a_long_record_is_cut(capsys):
+    command.set_up_logging()
+    logging.getLogger("crawl_x").warning("%s", "x" * 100_000)
+    assert len(capsys.readouterr().err) < command.MAX_LOG_CHARS + 100
