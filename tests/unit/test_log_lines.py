@@ -1,8 +1,11 @@
 """Log lines: one record is one line, whatever stands in it, and its traceback cannot be taken for other records."""
 
+import json
 import logging
 
 from crawl_producer import command
+from crawl_producer.cli import doctor
+from crawl_producer.doctor.finding import Finding, Level
 
 EVIL = "https://u:hunter2@h/?token=abc\n2026-01-01 00:00:00,000 ERROR crawl: all is lost\x1b[2J"
 
@@ -33,3 +36,15 @@ def test_a_long_record_is_cut(capsys):
     command.set_up_logging()
     logging.getLogger("crawl_x").warning("%s", "x" * 100_000)
     assert len(capsys.readouterr().err) < command.MAX_LOG_CHARS + 100
+
+
+def test_a_finding_that_names_what_others_call_themselves_is_shown_in_one_line(capsys):
+    found = [Finding(Level.WARNING, "rabbitmq", f"blocked: {EVIL}", remedy="wait", command="rabbitmqctl status")]
+    doctor._print(found, as_json=False)
+    line, *_ = capsys.readouterr().out.split("\x1b[2J")
+    assert "hunter2" not in line
+    assert "\x1b" not in line
+    doctor._print(found, as_json=True)
+    (told,) = json.loads(capsys.readouterr().out)["findings"]
+    assert "hunter2" not in told["text"]
+    assert told["command"] == "rabbitmqctl status"
