@@ -24,7 +24,7 @@ from crawl_dev.servers import PrivateServers
 from crawl_dev.site import StaticSite
 
 #: Pages of the small site, links on each, and how many copies of it are crawled.
-PAGES, LINKS, COPIES = 1000, 10, 300
+PAGES, LINKS, COPIES = 1000, 10, 500
 EVERY_S = 1.0
 #: Growth that is nobody's leak, MiB for each 100,000 pages.
 AIM_MIB = 1.0
@@ -73,7 +73,7 @@ def slope(points: Sequence[tuple[int, float]]) -> float:
 
 def measure(quick: bool) -> str:
     """The results as Markdown."""
-    number = COPIES // 30 if quick else COPIES
+    number = COPIES // 50 if quick else COPIES
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawl-bench-")))
         pages = stack.enter_context(copies(stack.enter_context(small_site()), number))

@@ -9,9 +9,9 @@ from typing import Any
 from crawl_dedup import Fingerprint, host
 from crawl_producer.admission import Admission, Admitted, Work
 from crawl_producer.errors import Unroutable
-from crawl_producer.message import UrlMessage
 from crawl_producer.reading import in_thread
 from crawl_producer.seeds import Rejected, Seed
+from crawl_producer.siblings import Family, Seedling
 
 #: Lines per ledger commit. The batch is the unit that a killed seeder repeats, and its boundaries depend on
 #: nothing but the input, so the repetition finds the same synthetic parents.
@@ -160,19 +160,24 @@ class Seeding:
             self.report.unroutable_because = str(error)
 
     def _work(self, seeds: Sequence[Seed]) -> Work:
-        now_ms = time.time_ns() // 1_000_000
+        families: dict[int | None, Family] = {}
         links = [
-            UrlMessage.model_construct(
-                crawl=self._crawl,
-                url=seed.url,
-                root=seed.root or host(seed.url),
-                depth=self._depth if seed.depth is None else seed.depth,
-                first_seen_ms=now_ms,
-                **self._same,
+            Seedling(
+                seed.url,
+                seed.root or host(seed.url),
+                families.get(seed.depth) or families.setdefault(seed.depth, self._family(seed.depth)),
             )
             for seed in seeds
         ]
         return Work(self._seed_parent("\n".join(seed.url for seed in seeds).encode()), "seeded", links)
+
+    def _family(self, depth: int | None) -> Family:
+        return Family.of(
+            crawl=self._crawl,
+            depth=self._depth if depth is None else depth,
+            first_seen_ms=time.time_ns() // 1_000_000,
+            **self._same,
+        )
 
 
 def _batches(entries: Iterable[Seed | Rejected]) -> Iterator[list[Seed | Rejected]]:

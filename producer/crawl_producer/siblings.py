@@ -1,4 +1,4 @@
-"""Messages for the links of one page: they differ in nothing but their URL, so the rest is encoded once."""
+"""Messages for the links of a page, and for seeds: they differ in little but their URL, so the rest is encoded once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +99,23 @@ class Sent(NamedTuple):
     def encode(self) -> bytes:
         """See :meth:`Sibling.encode`."""
         return self.sibling.encode()
+
+
+class Seedling(NamedTuple):
+    """A sibling with a site of its own, as seeds are; the family has no ``root``."""
+
+    url: str
+    root: str
+    family: Family
+
+    @property
+    def way(self) -> None:
+        """See :class:`Link`: seeds go where the crawl's routes say."""
+
+    def encode(self) -> bytes:
+        """What ``UrlMessage.encode`` gives for it, but for the order of the fields."""
+        before, after = self.family.before, self.family.after
+        return before + to_json(self.url) + b',"root":' + to_json(self.root) + after
 
 
 def link(url: str, family: Family) -> Link:
