@@ -155,7 +155,7 @@ async def opened_on(
                 parsing,
                 own_routes=routes,
                 traps=traps,
-                spiders=spiders,
+                spiders=_of(name, spiders, topology),
             )
             crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
         stories = _stories(settings, topology)

@@ -28,11 +28,20 @@ TREE_BYTES = 192 << 20
 LENGTH_BYTES = 8
 
 _TOO_LARGE = 3
+#: Signals that a page's markup may end its fork with. Any other one was sent by somebody, and says nothing of the page.
+_OF_THE_PAGE = frozenset(
+    {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGXCPU}
+)  # fmt: skip
+#: Meant for the consumer, which may finish what it has in hand: systemd sends them to every process of a service
+#: (https://www.freedesktop.org/software/systemd/man/latest/systemd.kill.html, KillMode=control-group).
+_OF_THE_CONSUMER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def main(cpu_s: int, tree_bytes: int) -> None:
     """Answer for one page after the other, each within these limits."""
+    for number in _OF_THE_CONSUMER:
+        signal.signal(number, signal.SIG_IGN)
     pages = sys.stdin.buffer
     with suppress(BrokenPipeError):
         while length := pages.read(LENGTH_BYTES):
@@ -55,7 +64,7 @@ def tried(markup: bytes, cpu_s: int, tree_bytes: int) -> str:
     if child == 0:
         _leave_with(_parse_within, markup, cpu_s, tree_bytes)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code == -signal.SIGKILL:
+    if code < 0 and -code not in _OF_THE_PAGE:
         sys.exit("a process that parsed a page was killed")
     if code == _TOO_LARGE:
         return f"it takes more than {tree_bytes >> 20} MiB to parse"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from crawl_consumer.spiders.items import Invalid
 from crawl_dedup import Fingerprint, shown
-from crawl_producer import names
+from crawl_producer import names, seal
 from crawl_producer.broker import Delivery, HeaderValue, Outgoing
 from crawl_producer.message import UrlMessage
 
@@ -59,7 +59,9 @@ def buried(
     outcome: str = "",
     status: int | None = None,
 ) -> Outgoing:
-    """The dead letter of a delivery; an undecodable one is kept byte for byte.
+    """The dead letter of a delivery; one that cannot be read is kept byte for byte, with the seal that it came with.
+
+    Whose key is wrong takes all of a queue for a stranger's. What he buries can be replayed by those who have the key.
 
     Headers: ``crawl-reason``, ``crawl-outcome`` (as the ledger counted it), ``crawl-queue``, ``crawl-attempts``,
     ``crawl-status`` (0: none), ``crawl-first-seen-ms`` and ``crawl-died-ms`` (Unix time).
@@ -70,8 +72,7 @@ def buried(
         "crawl-queue": queue,
         "crawl-died-ms": _now_ms(),
     }
-    if message is not None:
-        headers |= _history(message, outcome, status)
+    headers |= seal.carried(delivery.headers) if message is None else _history(message, outcome, status)
     letter_id = delivery.message_id or "undecodable"
     return Outgoing(names.DEAD, queue, delivery.body, letter_id, headers, sealed=message is not None)
 

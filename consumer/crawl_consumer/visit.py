@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from crawl_consumer.robots import token_of
 from crawl_consumer.sink import Record, Sink
 from crawl_consumer.spider import Spider, run
 from crawl_consumer.spiders import middlewares
+from crawl_consumer.spiders.base import has
 from crawl_consumer.spiders.middlewares import Refuse, Request, request_of
 from crawl_consumer.spiders.running import called
 from crawl_consumer.tools import Tools
@@ -130,9 +132,11 @@ class Visits:
                 return Told(verdict, gathered, came.status)
             response, verdict = seen, self._judge(seen, message)
             page = Page(response, message)
-            async with self._tools.parsing.of(page) as refusal:
+            # Nobody else asks an answer that is no page for its tree, whatever that would cost.
+            is_read = verdict == Finish("ok") or has(spider, "on_fetched")
+            async with self._tools.parsing.of(page) if is_read else nullcontext("") as refusal:
                 if refusal:
-                    log.warning("%s is not parsed: %s", message.url, refusal)
+                    log.warning("%s is not parsed: %s", shown(message.url), refusal)
                     verdict = unparsable(verdict)
                 await called(spider, "on_fetched", page)
                 match verdict:

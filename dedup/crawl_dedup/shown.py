@@ -24,13 +24,17 @@ _WEB_LOGIN = re.compile(
 #: Other addresses are our own servers', of which the name is worth knowing. Their passwords may hold anything.
 _LOGIN = re.compile(r"(?i)(\b(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@]{0,2100}):\S{0,2100}@")
 #: Names of parameters whose values let somebody in (OWASP's lists of what not to log, clouds' signed URLs). A word too
-#: many costs a value in a log; one too few lets somebody in.
+#: many costs a value in a log; one too few lets somebody in. They may stand in an address that is a value itself.
 _PARAMETER = re.compile(
-    r"(?ix)(?<![\w.%\[\]-])"
-    r"((?:[\w.%\[\]-]{0,64}(?:token|secret|passw|passphrase|pwd|api[_.-]?key|access[_.-]?key|auth(?!or)|credential"
-    r"|signature|sess(?:ion|id)|jwt|hmac|saml|assertion|otp)[\w.%\[\]-]{0,64}"
-    r"|(?:[\w.%-]{0,64}[_.-])?(?:key|pass|code|sig|sid|pin|hash|ticket|nonce)))"
-    r"=[^&;\#\s\"'<>]+"
+    r"""(?ix)(?:(?<![\w.%\[\]-]) | (?<=%26) | (?<=%3f))
+    (
+      (?:[\w.\[\]-]|%(?!3d|26)){0,64}
+      (?:token|secret|passw|passphrase|pwd|api[_.-]?key|access[_.-]?key|auth(?!or(?!i[sz]))|credential|signature
+        |sess(?:ion|id)|jwt|hmac|saml|assertion|otp)
+      (?:[\w.\[\]-]|%(?!3d|26)){0,64}
+    | (?:(?:[\w.-]|%(?!3d|26)){0,64}[_.-])?(?:key|pass|code|sig|sid|pin|hash|ticket|nonce)
+    )
+    (=|%3d)[^&;\#\s"'<>]+"""
 )
 
 
@@ -49,7 +53,7 @@ def redacted(text: str) -> str:
     if "@" in text:
         text = _WEB_LOGIN.sub(rf"\1{_HIDDEN}@", text)
         text = _LOGIN.sub(rf"\1:{_HIDDEN}@", text)
-    return _PARAMETER.sub(rf"\1={_HIDDEN}", text) if "=" in text else text
+    return _PARAMETER.sub(rf"\1\2{_HIDDEN}", text) if "=" in text or "%3" in text else text
 
 
 def escaped(text: str) -> str:

@@ -144,6 +144,16 @@ def test_crawl_parse_gives_a_page_what_its_link_would_have_carried(site, folder)
     assert "to: String should match" in " ".join(err.split())
 
 
+def test_crawl_parse_tells_a_title_and_not_the_terminal_what_to_do(site, folder):
+    title = "a\x9b2Jb\u202ec\U000e0041d größer"
+    (folder / "saved.html").write_text(f"<meta charset=utf-8><title>{title}</title>", encoding="utf-8")
+    out, _ = ran("parse", site.home, "--file", "saved.html", "--spider", "spiders:Titles", folder=folder)
+    assert out.replace("\n", "").isprintable()
+    assert "größer" in out
+    (item,) = json.loads(out)["items"]
+    assert item["title"].endswith("b\u202ec\U000e0041d größer")
+
+
 def test_crawl_parse_names_the_line_of_a_spider_that_raised(home, folder):
     _, err = ran("parse", home, "--spider", "spiders:Broken", folder=folder, code=13)
     assert "spiders.py:11" in err

@@ -7,8 +7,10 @@ import pytest
 from pika import BasicProperties, frame, spec
 from pydantic import ValidationError
 
+from crawl_consumer.successors import buried
 from crawl_producer.amqp import frames
 from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
+from crawl_producer.dead_letters import Letter
 from crawl_producer.errand import Errand
 from crawl_producer.errors import MessageInvalid
 from crawl_producer.message import UrlMessage
@@ -151,6 +153,23 @@ def test_without_a_key_nobody_is_asked_for_a_seal_and_with_one_everybody_is():
 def test_a_message_that_is_doubted_is_not_even_decoded():
     with pytest.raises(MessageInvalid, match="it has no seal"):
         UrlMessage.read(b"no json", crawl="c", doubt="it has no seal")
+
+
+def test_a_letter_keeps_the_seal_of_a_message_that_its_reader_could_not_read():
+    ours, theirs = Seal([KEY]), Seal([OTHER])
+    body = UrlMessage(crawl="c", url="https://a.example/").encode()
+    came = delivery(theirs, body, headers={HEADER: ours.of(body), "x-strange": "a"})
+    letter = buried(came, f"unsealed: {came.doubt}")
+    assert (letter.sealed, "x-strange" in letter.headers) == (False, False)
+    found = Letter.of(delivery(ours, letter.body, headers=dict(letter.headers)), queue="q", crawl="c")
+    assert (found.kind, found.url, found.outcome) == ("unsealed", "https://a.example/", "")
+
+
+@pytest.mark.parametrize(
+    "header", [None, b"\xff", 7, ["a"], {"a": 1}, "é" * 64, "\ud800", "a" * 63, "A" * 64, "f" * 65]
+)
+def test_a_letter_keeps_nothing_that_is_no_seal(header):
+    assert HEADER not in buried(delivery(headers={HEADER: header}), "undecodable: x").headers
 
 
 def test_keys_are_long_and_never_shown():

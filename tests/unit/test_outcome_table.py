@@ -53,6 +53,11 @@ class Raises(Spider):
         raise ValueError(page.url)
 
 
+class LooksAtAll(Spider):
+    def on_fetched(self, page):
+        pass
+
+
 ONCE = ["fetch /", "done /", "acked /"]
 TWICE = ["fetch /", "retry /", "free /", "acked /", *ONCE]
 AT_LAST = [*TWICE[:4], "fetch /", "dead /", "done /", "acked /"]
@@ -144,8 +149,25 @@ def test_html_that_would_take_too_much_to_parse_is_not_seen_by_the_spider(status
         world.parsing = Parsing(tree_bytes=16 << 20)
         await world.seed(HOME)
 
-    world, told, books = lived({HOME: (status, {}, COSTLY)}, before=frugal)
+    world, told, books = lived({HOME: (status, {}, COSTLY)}, before=frugal, spider=LooksAtAll())
     assert (told, books.outcomes, world.sink.records) == (trail, outcomes, [])
+
+
+@pytest.mark.parametrize("status", [301, 404, 503])
+@pytest.mark.parametrize(("spider", "parsed"), [(Spider(), False), (LooksAtAll(), True)])
+def test_an_answer_that_is_no_page_is_parsed_only_for_a_spider_that_looks_at_it(status, spider, parsed):
+    class Noting(Parsing):
+        def of(self, page):
+            noted.append(page.status)
+            return super().of(page)
+
+    async def noting(world):
+        world.parsing = Noting()
+        await world.seed(HOME)
+
+    noted = []
+    lived({HOME: [(status, {"location": "/a"}, html()[2]), html()], HOME + "a": html()}, before=noting, spider=spider)
+    assert (status in noted) is parsed
 
 
 def test_a_lost_process_that_parses_is_a_defect_and_the_page_is_tried_again():

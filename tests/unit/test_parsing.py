@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +188,39 @@ def test_a_child_that_is_lost_says_nothing_of_its_page_and_is_started_again():
             return await read(parsing, LARGE)
 
     assert asyncio.run(main()) == ("", FOUND)
+
+
+async def while_it_is_tried(body, act, **limits):
+    """What comes of a page when ``act`` is called with the child and the fork that tries the page."""
+    async with Parsing(**limits) as parsing:
+        await read(parsing, LARGE)  # the child is there, and waits
+        trial = asyncio.create_task(read(parsing, body))
+        await until(lambda: forks(parsing.child_pid) or trial.done())
+        act(parsing.child_pid, *forks(parsing.child_pid))
+        return (await trial)[0]
+
+
+def forks(pid):
+    return [int(fork) for fork in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_who_tells_all_processes_of_a_service_to_end_ends_no_trial(number):
+    def tell_all(child, fork):
+        os.kill(fork, number)
+        os.kill(child, number)
+
+    assert asyncio.run(while_it_is_tried(ENDLESS, tell_all, cpu_s=1)) == "it takes more than 1 s to parse"
+
+
+def test_a_fork_that_somebody_ends_says_nothing_of_its_page():
+    with pytest.raises(ChildLost):
+        asyncio.run(while_it_is_tried(ENDLESS, lambda _, fork: os.kill(fork, signal.SIGUSR1)))
+
+
+def test_a_page_that_breaks_the_parser_is_given_up():
+    refusal = asyncio.run(while_it_is_tried(ENDLESS, lambda _, fork: os.kill(fork, signal.SIGSEGV)))
+    assert refusal == "parsing it ends with SIGSEGV"
 
 
 def test_the_child_ends_with_its_parsing():

@@ -1,6 +1,7 @@
 """Responses in a folder: what is kept comes back as it was, without a request and without a wait."""
 
 import asyncio
+import shutil
 import stat
 
 import pytest
@@ -156,3 +157,46 @@ def test_what_was_taken_for_a_turn_and_not_fetched_is_forgotten(tmp_path):
         return await cached.fetch(HOME)
 
     assert b"new" in asyncio.run(leave_and_come_again()).body
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{HOME}../../etc/passwd", f"{HOME}%2e%2e/%2e%2e/x", f"{HOME}a%00b", f"{HOME}a\x00b", f"{HOME}CON",
+        f"{HOME}a. ", f"{HOME}{'x' * 5000}", f"{HOME}\u00e9", f"{HOME}e\u0301", f"{HOME}a/b\\c", f"{HOME}?\n",
+    ],
+)  # fmt: skip
+def test_a_file_is_named_by_its_urls_hash_whatever_stands_in_the_url(tmp_path, url):
+    cache = ResponseCache(tmp_path / "cache")
+    cache.keep(Response(url=url, status=200, body=b"x"))
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    folder, name = file.relative_to(tmp_path / "cache").parts
+    assert name.startswith(folder)
+    assert len(name) == 64
+    assert set(name) <= set("0123456789abcdef")
+    assert cache.read(url).url == url
+
+
+def test_a_folder_that_somebody_made_a_link_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    cache = ResponseCache(tmp_path / "cache")
+    cache.keep(RESPONSE)
+    (made,) = (tmp_path / "cache").iterdir()
+    shutil.rmtree(made)
+    made.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputFailed):
+        cache.keep(RESPONSE)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_file_that_somebody_made_a_link_is_replaced_and_not_written_through(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    cache = ResponseCache(tmp_path / "cache")
+    cache.keep(RESPONSE)
+    (file,) = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    file.unlink()
+    file.symlink_to(victim)
+    cache.keep(RESPONSE)
+    assert victim.read_text() == "mine"
+    assert same(cache.read(HOME), RESPONSE)

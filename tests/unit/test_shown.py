@@ -29,6 +29,9 @@ from crawl_dedup.shown import LOOKED_AT_CHARS, MAX_CHARS, Secrets, escaped, reda
         ("https://h/?user%5Bpassword%5D=x&api_key=y&apikey=z", "https://h/?user%5Bpassword%5D=***&api_key=***&apikey=***"),
         ("https://h/cb#id_token=ey.J&state=1", "https://h/cb#id_token=***&state=1"),
         ("failed: password=hunter2 for x", "failed: password=*** for x"),
+        ("https://h/?authorization=abc&authorisation=d", "https://h/?authorization=***&authorisation=***"),
+        ("https://h/?to=https%3A%2F%2Fi%2F%3Ftoken%3Dabc%26a%3Db&c=d", "https://h/?to=https%3A%2F%2Fi%2F%3Ftoken%3D***&c=d"),
+        (f"https://h/?to={'x' * 99}%3fa%3db%26code%3dabc", f"https://h/?to={'x' * 99}%3fa%3db%26code%3d***"),
     ],
 )  # fmt: skip
 def test_what_lets_somebody_in_is_not_shown(text, told):
@@ -41,7 +44,7 @@ def test_what_lets_somebody_in_is_not_shown(text, told):
         "https://medium.example/@user/a-story",
         "http://host:8080/@x?y=a@b",
         "http://[::1]:80/a?b=c:d amqp://me@host:5672 a:b@c",
-        "https://h/?author=me&monkey=5&zipcode=7&page=2&q=key",
+        "https://h/?author=me&authority=a&monkey=5&zipcode=7&page=2&q=key&to=a%3Fq%3Dkey%26author%3Da",
         "no queue is bound for exchange 'x', key 'page'",
         "größer, 大, ѣ",
         "",
@@ -67,7 +70,8 @@ def test_whatever_is_shown_is_one_printable_line(text):
 
 
 @pytest.mark.parametrize(
-    "piece", ["a.%-", "token", "http://", "a:", "http://a:", "=", "key=", "-key", "[%", "https://u@", "a_auth", "://"]
+    "piece",
+    ["a.%-", "token", "http://", "a:", "http://a:", "=", "key=", "-key", "[%", "https://u@", "a_auth", "%3d", "%26key"],
 )
 def test_no_text_takes_long_to_look_at(piece):
     text = piece * (LOOKED_AT_CHARS // len(piece)) + "@="

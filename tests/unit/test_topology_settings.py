@@ -100,3 +100,65 @@ def test_a_wrong_variable_is_named_without_its_value(file, monkeypatch, variable
     assert caught.value.remedy
     assert "hunter2" not in str(caught.value) + caught.value.remedy
     assert caught.value.__cause__ is None
+
+
+TLS = ("CRAWL_RABBITMQ_TLS", "CRAWL_RABBITMQ_CA_FILE", "CRAWL_RABBITMQ_CERT_FILE", "CRAWL_RABBITMQ_KEY_FILE")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ("ca.pem", None, None)),
+        ({"CRAWL_RABBITMQ_TLS": "1"}, ("ca.pem", None, None)),
+        ({"CRAWL_RABBITMQ_TLS": "0"}, None),
+        ({"CRAWL_RABBITMQ_TLS": "0", "CRAWL_RABBITMQ_CA_FILE": "b.pem"}, None),
+        ({"CRAWL_RABBITMQ_CA_FILE": "b.pem"}, ("b.pem", None, None)),
+        (
+            {"CRAWL_RABBITMQ_CERT_FILE": "c.pem", "CRAWL_RABBITMQ_KEY_FILE": "c.key"},
+            ("ca.pem", "c.pem", "c.key"),
+        ),
+    ],
+)
+def test_tls_is_the_files_unless_a_variable_says_otherwise(file, monkeypatch, variables, expected):
+    for variable in TLS:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    tls = load(file).topology.connection.tls
+    assert (tls and (tls.ca_file, tls.cert_file, tls.key_file)) == expected
+
+
+def test_tls_that_the_file_does_not_mention_is_had_by_a_variable(file, monkeypatch):
+    file.write_text(FILE.replace(", tls: {ca_file: ca.pem}", ""))
+    assert load(file).topology.connection.tls is None
+    monkeypatch.setenv("CRAWL_RABBITMQ_TLS", "1")
+    assert load(file).topology.connection.endpoints()[0] == ("file", 1)
+    assert load(file).topology.connection.tls.ca_file is None
+
+
+def test_a_key_file_without_its_certificate_is_an_error_of_a_variable(file, monkeypatch):
+    monkeypatch.setenv("CRAWL_RABBITMQ_KEY_FILE", "c.key")
+    with pytest.raises(TopologyInvalid, match="CRAWL_RABBITMQ_KEY_FILE: key_file needs cert_file"):
+        load(file)
+
+
+def test_message_keys_come_from_the_environment_in_their_order(file, monkeypatch):
+    new, old = "n" * 32, "o" * 32
+    monkeypatch.setenv("CRAWL_MESSAGE_KEY", f"{new}, {old},")
+    loaded = load(file)
+    assert [key.get_secret_value() for key in loaded.topology.connection.message_keys] == [new, old]
+    assert {new, old} <= set(loaded.confidential())
+    assert new not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("redis://:s%3Acret@h/0", "s:cret"),
+        ("redis://user:a@b@h/0", "a@b"),
+        ("redis+sentinel://u:one-word@a:1,b:2/m/0?sentinel_password=another", "another"),
+    ],
+)
+def test_passwords_in_the_redis_url_are_kept_to_oneself(file, monkeypatch, url, password):
+    monkeypatch.setenv("CRAWL_REDIS_URL", url)
+    assert password in set(load(file).confidential())

@@ -82,7 +82,7 @@ def parse(
             page, message = await _fetched(url, rules, depth, errand, cache)
         else:
             page, message = saved_page(file, url, rules.crawl, depth=depth, errand=errand)
-        print(json.dumps(await taking_apart.of(page, message), indent=2, ensure_ascii=False))
+        print(_printable(json.dumps(await taking_apart.of(page, message), indent=2, ensure_ascii=False)))
 
     run(PROGRAM, main, debug=debug)
 
@@ -99,6 +99,11 @@ async def _fetched(url: str, rules: Rules, depth: int, errand: Errand, cache: Pa
     if looks[-1].outcome != "ok":  # a spider gets no other page
         raise no_page(looks[-1])
     return page_of(looks, rules.crawl, depth=depth, errand=errand)
+
+
+def _printable(text: str) -> str:
+    """The same JSON, without what a terminal would obey: JSON itself asks for no more than C0 to be escaped."""
+    return "".join([char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text])
 
 
 def main() -> None:

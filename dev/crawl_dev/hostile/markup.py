@@ -56,8 +56,8 @@ def _new_names(visit: int) -> bytes:
     return answer(body)
 
 
-#: Why a tree is not made, in the words of :mod:`crawl_consumer.parse_child`.
-_TREE = "its tree takes more than"
+#: Why a crowd is not parsed, in the words of :mod:`crawl_consumer.parse_child`.
+_TREE = "MiB to parse"
 #: For pages that take a tenth of a limit here, and may take all of it elsewhere.
 _heavy = partial(Hazard, or_else="unparsable")
 _LAUGHS = b"".join(b'<!ENTITY l%d "%b">' % (n + 1, b"&l%d;" % n * 10) for n in range(9))

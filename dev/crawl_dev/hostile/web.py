@@ -18,8 +18,6 @@ from crawl_dev.hostile.hazards import HAZARDS
 
 #: The folder of pages that are not sent, but made.
 MAKE = "make"
-#: Seconds for it to say its port.
-_PATIENCE_S = 60.0
 
 
 @contextmanager

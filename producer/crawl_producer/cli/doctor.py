@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,16 @@ from rich.console import Console
 from rich.text import Text
 
 from crawl_producer import opening, repairing
-from crawl_producer.command import DebugOption, ExitCode, JsonOption, TopologyOption, examples, load_or_exit, run
+from crawl_producer.command import (
+    DebugOption,
+    ExitCode,
+    JsonOption,
+    TopologyOption,
+    examples,
+    load_or_exit,
+    redact,
+    run,
+)
 from crawl_producer.doctor.examination import PROGRAM, Examination
 from crawl_producer.doctor.finding import Finding, Level, worst
 from crawl_producer.topology import Topology
@@ -92,7 +102,9 @@ async def _repair(
     return ExitCode.SOME_REJECTED if any(map(repairing.helpless, reports)) else ExitCode.DONE
 
 
-def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
+def _print(found: Sequence[Finding], *, as_json: bool) -> None:
+    # Findings name connections, which other users of a shared broker call what they like.
+    findings = [replace(finding, text=redact(finding.text), remedy=redact(finding.remedy)) for finding in found]
     if as_json:
         print(json.dumps({"level": worst(findings).value, "findings": [finding.as_dict() for finding in findings]}))
         return
