@@ -3,10 +3,11 @@
 import asyncio
 import struct
 
+import pytest
 from pika import BasicProperties
 from pika.spec import Basic
 
-from crawl_producer.amqp import AmqpBroker, open_admin
+from crawl_producer.amqp import AmqpBroker, open_admin, open_stream
 from crawl_producer.amqp.frames import UNREADABLE
 from crawl_producer.broker import Outgoing
 from crawl_producer.declarations import Binding, Exchange, Queue
@@ -44,6 +45,17 @@ ODD = {
 }
 
 
+async def publish(admin, messages):
+    async def send(channel):
+        confirms = asyncio.Queue()
+        await channel.call(channel.raw.confirm_delivery, confirms.put_nowait)
+        for body, properties in messages.items():
+            channel.raw.basic_publish("x", "", body, properties)
+            assert isinstance((await confirms.get()).method, Basic.Ack)
+
+    await admin._link.once(send)
+
+
 def test_what_cannot_be_read_is_delivered_without_its_properties(rabbit, fresh_vhost):
     connection = Connection(nodes=(f"127.0.0.1:{rabbit.nodes[0].port}",), vhost=fresh_vhost, opening_s=30)
 
@@ -53,14 +65,7 @@ def test_what_cannot_be_read_is_delivered_without_its_properties(rabbit, fresh_v
                 await admin.declare(thing)
             await admin.bind(Binding("x", "q"))
 
-            async def publish(channel):
-                confirms = asyncio.Queue()
-                await channel.call(channel.raw.confirm_delivery, confirms.put_nowait)
-                for body, properties in (HOSTILE | ODD).items():
-                    channel.raw.basic_publish("x", "", body, properties)
-                    assert isinstance((await confirms.get()).method, Basic.Ack)
-
-            await admin._link.once(publish)
+            await publish(admin, HOSTILE | ODD)
             arrived = asyncio.Queue()
             async with AmqpBroker(connection, name="tests") as broker:
                 await broker.consume("q", prefetch=100, deliver=arrived.put_nowait)
@@ -75,3 +80,26 @@ def test_what_cannot_be_read_is_delivered_without_its_properties(rabbit, fresh_v
             assert {delivery.body for delivery in came} == set(HOSTILE | ODD)
 
     asyncio.run(main())
+
+
+#: A stream keeps no headers of the other ones.
+YEAR = next(iter(HOSTILE))
+
+
+@pytest.mark.parametrize(
+    "order", [[b"a", b"b", YEAR], [b"a", YEAR, YEAR], [YEAR, b"a"], [YEAR, YEAR], [b"a", YEAR, b"b"]], ids=str
+)
+def test_a_stream_is_read_to_its_end_whoever_wrote_the_last_message(rabbit, fresh_vhost, order):
+    connection = Connection(nodes=(f"127.0.0.1:{rabbit.nodes[0].port}",), vhost=fresh_vhost, opening_s=30)
+
+    async def main():
+        async with open_admin(connection) as admin, asyncio.timeout(60):
+            for thing in (Exchange("x", "fanout"), Queue("s", {"x-queue-type": "stream"})):
+                await admin.declare(thing)
+            await admin.bind(Binding("x", "s"))
+            for body in order:
+                await publish(admin, {body: HOSTILE.get(body, BasicProperties())})  # each a chunk of its own
+        async with open_stream(connection, "s", name="tests") as reader:
+            return [copy.body async for copy in reader]
+
+    assert asyncio.run(main()) == order

@@ -51,7 +51,7 @@ class Copy:
     routing_key: str
     body: bytes
     message_id: str
-    offset: int = field(default=0, compare=False)  #: its place in the stream
+    offset: int = field(default=0, compare=False)  #: its place in the stream; -1: nobody can tell
     doubt: str = field(default="", compare=False)  #: see :attr:`crawl_producer.broker.Delivery.doubt`
 
 
@@ -81,8 +81,8 @@ async def open_stream(
         await link.close()
 
 
-async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) -> tuple[Link, int]:
-    """A link, and the offset of the stream's last message.
+async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) -> tuple[Link, float]:
+    """A link, and the offset of the stream's last message, as :func:`_last_offset` has it.
 
     A node that has just come back may have no replica yet, and a stream is read from where one is.
     """
@@ -106,15 +106,16 @@ async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) 
             raise
 
 
-async def _last_offset(channel: Channel, queue: str) -> int:
-    """The offset of the stream's last message; -1 when it is empty."""
+async def _last_offset(channel: Channel, queue: str) -> float:
+    """The offset of the stream's last message; -1: there is none, infinite: no message at its end tells its own."""
     tail = _Consumer(channel, queue)
     await tail.consume("last")
     loop = asyncio.get_running_loop()
     until_s = loop.time() + TAIL_S
-    last, quiet_s = -1, QUIET_S
+    last: float = -1
+    quiet_s = QUIET_S
     while loop.time() < until_s and (message := await tail.next(quiet_s)) is not None:
-        last, quiet_s = message.offset, CHUNK_QUIET_S
+        last, quiet_s = message.offset if message.offset >= 0 else math.inf, CHUNK_QUIET_S
     await channel.close()
     return last
 
@@ -125,26 +126,27 @@ class StreamReader:
     Args:
         channel: open, and used by nobody else.
         queue: the stream's name.
-        last: the offset of the last message that is there; -1: there is none.
+        last: the offset of the last message that is there; -1: there is none; infinite: nobody knows, and it is read
+            until nothing comes any more.
         first: where reading begins.
         follow: go on with what is published later.
         seal: by which messages are believed; None: they are.
 
     Attributes:
-        expected: messages to read, at most; a stream that has dropped its oldest holds fewer.
+        expected: messages to read, at most, if that is known; a stream that has dropped its oldest holds fewer.
     """
 
     def __init__(
         self,
         channel: Channel,
         queue: str,
-        last: int,
+        last: float,
         *,
         first: Place = "first",
         follow: bool = False,
         seal: Seal | None = None,
     ) -> None:
-        self.expected = last + 1
+        self.expected = None if math.isinf(last) else int(last) + 1
         self._consumer = _Consumer(channel, queue, seal)
         self._first = first
         self._last = math.inf if follow else last
@@ -184,6 +186,7 @@ class _Consumer:
         self._seal = seal
         self._arrived: deque[tuple[int, Copy]] = deque()
         self._something = asyncio.Event()
+        self._offset = -1  #: of the latest message
         channel.closed.add_done_callback(lambda _: self._something.set())
 
     def __repr__(self) -> str:
@@ -218,8 +221,9 @@ class _Consumer:
     def _on_message(self, _raw: object, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         headers = properties.headers or {}
         doubt = "" if self._seal is None else self._seal.doubt(headers, body)
-        offset = headers.get("x-stream-offset", 0)
-        copy = Copy(method.exchange, method.routing_key, body, id_of(properties), offset, doubt)
+        # What a stranger has put into its headers may cost a message all of them; the next one's offset is one more.
+        self._offset = headers.get("x-stream-offset", self._offset + 1 if self._offset >= 0 else -1)
+        copy = Copy(method.exchange, method.routing_key, body, id_of(properties), self._offset, doubt)
         self._arrived.append((method.delivery_tag, copy))
         self._something.set()
 
