@@ -8,6 +8,7 @@ import pytest
 from crawl_dedup import open_plain_redis
 from crawl_producer.admission import Admitted
 from crawl_producer.errors import PublishFailed, SeedsUnreadable
+from crawl_producer.message import UrlMessage
 from crawl_producer.own_routes import AnyRoute
 from crawl_producer.seeding import Seeding
 from crawl_producer.sources.redis_key import RedisKey
@@ -37,7 +38,7 @@ class Door:
             self.fails -= 1
             raise PublishFailed("no confirm")
         self.urls += [link.url for link in work.links]
-        self.meta += [link.meta for link in work.links]
+        self.meta += [UrlMessage.decode(link.encode()).meta for link in work.links]
         return Admitted(admitted=len(work.links))
 
 

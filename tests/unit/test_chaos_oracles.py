@@ -143,6 +143,15 @@ def test_dead_letters_are_those_of_the_plan():
     assert "several dead letters" in complaints(dead=dead + Counter([DOWN_URL]))
 
 
+def test_a_dead_letter_is_doubled_by_what_hid_its_confirm_and_by_nothing_else():
+    twice = flawless().dead + Counter([DOWN_URL])
+    last_s = max(fetch.at_s for fetch in flawless().fetches if fetch.url == DOWN_URL)
+    lost = Fault("close connections", last_s + 1, last_s + 2, consumers=None, before_s=3, after_s=3, only_retried=True)
+    assert complaints(dead=twice, faults=[lost]) == ""
+    assert "several dead letters" in complaints(dead=twice, faults=[replace(lost, before_s=0.5)])
+    assert "several dead letters" in complaints(dead=twice, faults=[replace(lost, only_retried=False)])
+
+
 def test_the_books_add_up_to_the_unit():
     counts = flawless().books.counts
     assert "not complete" in complaints(books=books(open=1))

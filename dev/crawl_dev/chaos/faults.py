@@ -57,9 +57,15 @@ class Fault:
     def explains(self, earlier: Fetch, later: Fetch) -> bool:
         """Whether ``later`` was made because this fault kept ``earlier``, of the same URL, from being booked."""
         interrupted = self._touches(earlier) or (self.survived and self._touches(later))
-        began = self.start_s - self.before_s <= earlier.at_s <= self.end_s + self.after_s
         retried = not self.only_retried or earlier.status >= _FAILED
-        return interrupted and began and retried and later.at_s >= self.start_s
+        return interrupted and self._met(earlier) and retried and later.at_s >= self.start_s
+
+    def hid_confirm(self, fetch: Fetch) -> bool:
+        """Whether the confirm of what was published after ``fetch`` may have been lost: that is published again."""
+        return self.only_retried and self._touches(fetch) and self._met(fetch)
+
+    def _met(self, fetch: Fetch) -> bool:
+        return self.start_s - self.before_s <= fetch.at_s <= self.end_s + self.after_s
 
     def _touches(self, fetch: Fetch) -> bool:
         return self.consumers is None or fetch.consumer in self.consumers
