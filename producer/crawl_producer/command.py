@@ -26,8 +26,10 @@ _new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 with contextlib.suppress(ImportError):
     from uvloop import new_event_loop as _new_loop
 
-#: What is left of pika's own logging without --debug: our errors say once what its modules say each time.
-_PIKA_LEVELS = {
+#: What is left of libraries' own logging without --debug: our errors say once what pika's modules say each time, and
+#: aiohttp's warnings are about bad cookies, one for each that a site sends.
+_LIBRARY_LEVELS = {
+    "aiohttp.internal": logging.ERROR,
     "pika": logging.WARNING,
     "pika.adapters": logging.CRITICAL,
     "pika.connection": logging.CRITICAL,
@@ -166,11 +168,11 @@ def reporting(program: str, *, debug: bool = False) -> Iterator[None]:
 
 
 def set_up_logging(*, debug: bool = False, level: int = logging.WARNING) -> None:
-    """Log to stderr, passwords blotted out; pika's loggers speak only where ours do not tell the same."""
+    """Log to stderr, passwords blotted out; libraries' loggers speak only where ours do not tell the same."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else level, handlers=[handler], force=True)
-    for name, quiet in _PIKA_LEVELS.items():
+    for name, quiet in _LIBRARY_LEVELS.items():
         # pika's DEBUG is several lines for each frame.
         logging.getLogger(name).setLevel(logging.INFO if debug else quiet)
 

@@ -1,8 +1,12 @@
 """Log lines: one record is one line, whatever stands in it, and its traceback cannot be taken for other records."""
 
+import asyncio
 import json
 import logging
 
+from yarl import URL
+
+from crawl_consumer.cookies import HostCookies
 from crawl_producer import command
 from crawl_producer.cli import doctor
 from crawl_producer.doctor.finding import Finding, Level
@@ -36,6 +40,17 @@ def test_a_long_record_is_cut(capsys):
     command.set_up_logging()
     logging.getLogger("crawl_x").warning("%s", "x" * 100_000)
     assert len(capsys.readouterr().err) < command.MAX_LOG_CHARS + 100
+
+
+def test_no_site_fills_the_log_with_cookies_that_are_none(capsys):
+    async def take():
+        HostCookies().update_cookies_from_headers(["t\xff=1", "a\\=2; Path=/"] * 10, URL("https://a.example/"))
+
+    for debug in (False, True):
+        command.set_up_logging(debug=debug)
+        asyncio.run(take())
+        lines = capsys.readouterr().err.splitlines()
+        assert bool([line for line in lines if "aiohttp.internal" in line]) is debug
 
 
 def test_a_finding_that_names_what_others_call_themselves_is_shown_in_one_line(capsys):

@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 def logging_as_before():
     root = logging.getLogger()
     before = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in command._PIKA_LEVELS}
+    levels = {name: logging.getLogger(name).level for name in command._LIBRARY_LEVELS}
     yield
     root.handlers[:], level = before
     root.setLevel(level)
