@@ -31,6 +31,7 @@ crawls:
     exchange: crawl.docs
     key: page
     journal: {max_bytes: 2_000_000}
+    scope: {max_pages_per_host: 1000, unique_content: true}
     retry: {max_attempts: 2, first_delay_s: 0.3}
     outputs: ['exchange:docs.items', 'redis:docs:items']
 """
