@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 
+import pytest
 from yarl import URL
 
 from crawl_consumer.cookies import HostCookies
@@ -12,6 +13,18 @@ from crawl_producer.cli import doctor
 from crawl_producer.doctor.finding import Finding, Level
 
 EVIL = "https://u:hunter2@h/?token=abc\n2026-01-01 00:00:00,000 ERROR crawl: all is lost\x1b[2J"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    levels = {name: logging.getLogger(name).level for name in command._LIBRARY_LEVELS}
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    for name, quiet in levels.items():
+        logging.getLogger(name).setLevel(quiet)
 
 
 def test_a_record_is_one_line_without_secrets(capsys):
