@@ -8,7 +8,7 @@ that is mended as an operator would, with ``crawl-doctor --repair``.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from crawl_dev.chaos import commands
 from crawl_dev.chaos.books import CRAWL
@@ -27,6 +27,8 @@ _UNSYNCED_S = (0.3, 1.2)
 _IN_HAND_S = 3.0
 #: Half of the power cuts leave half a write on the disk: so many bytes of the first lost one.
 _TORN_BYTES = (0, 40)
+#: Where a master is told the time, and how often.
+_CLOCK, _TICK_S = "chaos:clock", 0.1
 #: How long a promoted replica's former master stays away.
 _AWAY_S = (0.5, 2.0)
 
@@ -68,20 +70,40 @@ async def promote(world: World, times: int) -> None:
         raise ServersError("this fault needs a replicated Redis")
     async with repairs(world) as redis_up:
         for number in range(times):
-            if not await world.at_work():
-                return
-            async with redis_up:
-                await _promote(world, redis, frozen=number % 2 == 1)
+            async with _told_the_time(redis.master):
+                if not await world.at_work():
+                    return
+                async with redis_up:
+                    await _promote(world, redis, frozen=number % 2 == 1)
+
+
+@asynccontextmanager
+async def _told_the_time(master: RedisServer) -> AsyncIterator[None]:
+    """Write down in Redis what time it is while it lives, so that a promoted replica can say what it has missed."""
+
+    async def tell() -> None:
+        with suppress(ServersError):
+            while True:
+                await asyncio.to_thread(master.command, f"SET {_CLOCK} {time.monotonic()}")
+                await asyncio.sleep(_TICK_S)
+
+    await asyncio.to_thread(master.command, f"SET {_CLOCK} {time.monotonic()}")
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
 
 
 async def _promote(world: World, redis: ReplicatedRedis, *, frozen: bool) -> None:
     master = redis.master
-    # What had not reached the replica yet is lost: on loopback milliseconds, here and there a second.
-    start_s = time.monotonic() - _IN_HAND_S
     await asyncio.to_thread(master.pause if frozen else master.kill)
     try:
-        await asyncio.to_thread(redis.wait_promoted, master)
+        promoted = await asyncio.to_thread(redis.wait_promoted, master)
         promoted_s = time.monotonic()
+        # What had not reached it is lost: on loopback milliseconds, on a busy machine seconds.
+        start_s = float(promoted.ask(f"GET {_CLOCK}").split("\r\n")[1]) - _TICK_S
         await world.pause(world.rng.uniform(*_AWAY_S))
     finally:
         await asyncio.to_thread(redis.start)
