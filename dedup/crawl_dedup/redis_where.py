@@ -6,8 +6,8 @@ Each answer to :meth:`connect` is a connection that is logged in. Redis may be s
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds to connect: TCP, TLS and login. A host that is there answers at once.
 CONNECT_S = 3.0
-#: Seconds for one Sentinel's answer: it asks nobody. Three silent ones must leave time to connect to the master.
+#: Seconds for one Sentinel's answer: it asks nobody. All are asked at once.
 SENTINEL_S = 1.0
 #: Where Sentinels listen unless the URL says otherwise (https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/).
 SENTINEL_PORT = 26379
@@ -111,14 +111,6 @@ class FixedAddress:
         return [] if "path" in options else [(options.get("host", "localhost"), int(options.get("port", 6379)))]
 
 
-@dataclass(slots=True)
-class _Answers:
-    """What Sentinels said who could not name the master: how many know none, and why others are silent."""
-
-    unknown: int = 0
-    silent: str = ""
-
-
 class BehindSentinels:
     """The master of a replicated Redis; the Sentinels are asked again for each connection.
 
@@ -127,7 +119,7 @@ class BehindSentinels:
 
     Args:
         master: the name by which the Sentinels know it.
-        sentinels: where they are; the one that answered last is asked first.
+        sentinels: where they are; where they disagree, the first ones are believed first.
         server: makes connections like those to the master, but to nowhere.
 
     Attributes:
@@ -152,7 +144,7 @@ class BehindSentinels:
             await connection.connect()  # type: ignore[no-untyped-call]
             await self._see_that_it_is_master(connection, f"{host}:{port}")
         except BaseException:
-            # The Sentinel that named it may be cut off from the others, who know better.
+            # Who named it may be cut off from the others, who know better.
             self.sentinels.append(self.sentinels.pop(0))
             await connection.disconnect(nowait=True)
             raise
@@ -173,22 +165,36 @@ class BehindSentinels:
         return found
 
     async def _ask(self) -> tuple[str, int]:
-        answers = _Answers()
-        for sentinel in tuple(self.sentinels):
-            try:
-                async with asyncio.timeout(SENTINEL_S):
-                    named = await self._named_by(sentinel)
-            except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
-                raise self._login_refused(sentinel, error) from error
-            except (redis_errors.RedisError, OSError, RuntimeError) as error:
-                answers.silent = f"Sentinel {sentinel.address}: {str(error) or 'no answer'}"
-                continue
-            if named is not None:
-                self.sentinels.remove(sentinel)
-                self.sentinels.insert(0, sentinel)
-                return named
-            answers.unknown += 1
-        raise self._nobody_names_it(answers)
+        """The address that most Sentinels name.
+
+        One alone may not have heard of a promotion yet, and name the former master, which has come back by then and
+        takes itself for the master until the Sentinels tell it: for up to ten seconds, of which nothing would be left.
+        """
+        asking = [asyncio.ensure_future(self._answer_of(sentinel)) for sentinel in self.sentinels]
+        try:
+            said: Counter[tuple[str, int]] = Counter()
+            for coming in asyncio.as_completed(asking):
+                if isinstance(named := await coming, tuple):
+                    said[named] += 1
+                    if 2 * said[named] > len(asking):
+                        return named
+            answers = [one.result() for one in asking]
+        finally:
+            for one in asking:
+                one.cancel()
+        if said:  # where they disagree, or most are away: in the order in which they stand
+            return max((one for one in answers if isinstance(one, tuple)), key=said.__getitem__)
+        raise self._nobody_names_it([one for one in answers if isinstance(one, str)])
+
+    async def _answer_of(self, sentinel: FixedAddress) -> tuple[str, int] | str | None:
+        """What it names; why it is silent; or None: it knows no such master. Raises LedgerRefused."""
+        try:
+            async with asyncio.timeout(SENTINEL_S):
+                return await self._named_by(sentinel)
+        except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
+            raise self._login_refused(sentinel, error) from error
+        except (redis_errors.RedisError, OSError, RuntimeError) as error:
+            return f"Sentinel {sentinel.address}: {str(error) or 'no answer'}"
 
     async def _named_by(self, sentinel: FixedAddress) -> tuple[str, int] | None:
         answer = await self._told_by(sentinel, "GET-MASTER-ADDR-BY-NAME")
@@ -215,13 +221,13 @@ class BehindSentinels:
             log.info("the master of %s is %s", self._master, address)
             self._last = address
 
-    def _nobody_names_it(self, answers: _Answers) -> Exception:
-        if answers.unknown == len(self.sentinels):
+    def _nobody_names_it(self, silent: Sequence[str]) -> Exception:
+        if not silent:
             return LedgerRefused(
                 f"no Sentinel knows a master called {self._master!r}",
                 remedy="correct the name in CRAWL_REDIS_URL; redis-cli -p 26379 SENTINEL MASTERS lists them",
             )
-        return redis_errors.ConnectionError(f"no Sentinel names the master; {answers.silent}")
+        return redis_errors.ConnectionError(f"no Sentinel names the master; {silent[-1]}")
 
     def _login_refused(self, sentinel: FixedAddress, error: Exception) -> LedgerRefused:
         return LedgerRefused(

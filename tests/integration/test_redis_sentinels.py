@@ -15,6 +15,7 @@ from crawl_dedup import (
     open_redis,
     redis_servers,
 )
+from crawl_dedup.redis_where import where
 from crawl_dev import PrivateServers, free_ports
 from crawl_dev.redis_replicated import MASTER
 from polling import until
@@ -132,6 +133,22 @@ def test_a_sentinel_that_names_a_server_which_is_gone_is_not_believed_for_ever(f
     async def play():
         async with pretender(naming(gone)) as stale, pretender(naming(redis_server.port)) as sentinel:
             assert await reached(behind(stale, sentinel)) == redis_server.port
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_one_sentinel_that_has_not_heard_of_a_promotion_is_not_believed(fresh_redis, redis_server, place):
+    async def play():
+        async with (
+            pretender(naming(free_ports(1)[0])) as late,
+            pretender(naming(redis_server.port)) as one,
+            pretender(naming(redis_server.port)) as another,
+        ):
+            sentinels = [one, another]
+            sentinels.insert(place, late)
+            connection = await where(behind(*sentinels), name="tests").connect()  # and no other try
+            await connection.disconnect()
 
     asyncio.run(play())
 
