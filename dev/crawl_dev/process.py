@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,11 @@ _KILL_DEADLINE_S = 10.0
 POLL_S = 0.05
 #: Servers say in one line that something is wrong and in the next ones what.
 _REASON_LINES = 3
+
+
+def same_modules() -> dict[str, str]:
+    """An environment in which a Python process finds the modules that this one finds."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 class ServerProcess:

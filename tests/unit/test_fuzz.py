@@ -103,8 +103,7 @@ def test_an_input_that_hangs_ends_its_process(tmp_path):
     assert session.last_of(tmp_path) == (1, b"for ever")
 
 
-def test_the_command_prints_what_it_tried(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+def test_the_command_prints_what_it_tried(tmp_path, capsys):
     code = main(["--seconds", "0.2", "--target", "retry-after", "--folder", str(tmp_path)])
     out = capsys.readouterr().out
     row = out.splitlines()[-1].split()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crawl_dev.fuzz.session import HANG_S, kept, last_of
 from crawl_dev.fuzz.targets import TARGETS
+from crawl_dev.process import same_modules
 
 #: Seconds that a session may take beyond its time: to start, on a busy machine, and for an input that hangs in sleep.
 _GRACE_S = 60 + 10 * HANG_S
@@ -56,7 +57,14 @@ def session(name: str, seconds: float, seed: int, folder: Path) -> Told:
     command = [sys.executable, "-m", "crawl_dev.fuzz.session", name, str(seconds), str(seed), str(folder)]
     with (mine / "log").open("wb") as log:
         try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, timeout=seconds + _GRACE_S, check=False)
+            done = subprocess.run(
+                command,
+                env=same_modules(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                timeout=seconds + _GRACE_S,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return _ended(mine, "hangs")
     if done.returncode:

@@ -10,6 +10,7 @@ from crawl_dev.errors import ServersError
 from crawl_dev.hostile.hazards import HAZARDS
 from crawl_dev.hostile.visitor import Cost
 from crawl_dev.hostile.web import hostile_web
+from crawl_dev.process import same_modules
 
 #: CPU seconds that one visit may cost: no hazard costs a tenth of it on a machine of today, and what grows with the
 #: square of a page's length costs hours.
@@ -41,7 +42,7 @@ def visits(names: Sequence[str], times: int) -> Iterator[Visited]:
     """
     with hostile_web() as origin:
         command = [sys.executable, "-m", "crawl_dev.hostile.visitor", origin, str(times), *names]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, env=same_modules(), stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:
                 base_bytes = json.loads(process.stdout.readline() or "{}").get("base_rss_bytes", 0)

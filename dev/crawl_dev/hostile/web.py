@@ -15,6 +15,7 @@ import uvloop
 from crawl_dev.errors import ServersError
 from crawl_dev.hostile.hazard import answer
 from crawl_dev.hostile.hazards import HAZARDS
+from crawl_dev.process import same_modules
 
 #: The folder of pages that are not sent, but made.
 MAKE = "make"
@@ -28,7 +29,8 @@ def hostile_web() -> Iterator[str]:
         ServersError: it did not start.
     """
     command = [sys.executable, "-m", "crawl_dev.hostile.web"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=same_modules(), stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
