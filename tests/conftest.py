@@ -7,10 +7,13 @@ freeze any server: the function-scoped fixtures bring it back. Without installed
 name the remedy.
 """
 
+import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from crawl_dev import PrivateServers, RabbitCluster, RabbitInstallation, RedisServer, ServersError
@@ -39,6 +42,12 @@ def pytest_report_header() -> str:
         return f"servers: {RabbitInstallation.chosen()}"
     except ServersError as missing:
         return f"servers: {missing}"
+
+
+@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine on either event loop."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

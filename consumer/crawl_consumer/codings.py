@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import brotli
 
@@ -125,8 +125,23 @@ class Coding:
         self._stream = self._spec.stream(data)
 
 
-class _Zlib:
+class _Told:
+    """A stream whose library tells where it ends."""
+
     __slots__ = ("_stream",)
+    _stream: Any
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._stream.unused_data)
+
+
+class _Zlib(_Told):
+    __slots__ = ()
 
     def __init__(self, wbits: int) -> None:
         self._stream = zlib.decompressobj(wbits)
@@ -140,17 +155,9 @@ class _Zlib:
             if piece:
                 yield piece
 
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
 
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-
-class _Zstd:
-    __slots__ = ("_stream",)
+class _Zstd(_Told):
+    __slots__ = ()
 
     def __init__(self, _start: bytes) -> None:
         self._stream = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
@@ -162,14 +169,6 @@ class _Zstd:
             if self._stream.eof or self._stream.needs_input:
                 return
             data = b""
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
 
 
 class _Brotli:

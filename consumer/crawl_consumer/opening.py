@@ -1,9 +1,9 @@
 """Opening a consumer: Redis, broker, ledgers, sink, fetchers and intake, closed again in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crawl_consumer.crawl import Crawl
 from crawl_consumer.fetch import Fetcher, FetchLimits, user_agent
@@ -17,6 +17,7 @@ from crawl_consumer.robots import NoRobots, Robots, RobotsGate, token_of
 from crawl_consumer.robots_fetch import Asks
 from crawl_consumer.robots_turn import InTurn
 from crawl_consumer.settings import ConsumerSettings
+from crawl_consumer.sink import Sink
 from crawl_consumer.sinks.by_queue import open_sinks
 from crawl_consumer.sinks.choosing import Surroundings
 from crawl_consumer.spider import Spider
@@ -44,7 +45,8 @@ from crawl_producer.guard import Guard
 from crawl_producer.own_routes import Reach
 from crawl_producer.own_servers import own_servers
 from crawl_producer.routing import Router
-from crawl_producer.topology import PolitenessSpec, Topology, UniqueContentSpec
+from crawl_producer.special_addresses import Address
+from crawl_producer.topology import CrawlSpec, PolitenessSpec, Topology, UniqueContentSpec
 
 PROGRAM = "crawl-consumer"
 
@@ -106,66 +108,92 @@ async def opened_on(
     servers: Servers, settings: ConsumerSettings, topology: Topology, spiders: Mapping[str, Spider]
 ) -> AsyncIterator[Worker]:
     """A worker on these servers; raises as :func:`opened` does."""
-    broker, slots, consumer = servers.broker, servers.slots, servers.consumer
     async with AsyncExitStack() as stack:
-        around = Surroundings(broker, servers.redis, consumer.replace("/", "_").replace(":", "-"))
-        sinks = await open_sinks(settings, topology, around, stack)
-        cache = ResponseCache(settings.cache) if settings.cache else None
-        places, company = asyncio.Semaphore(settings.concurrency), Company()
-        own = await own_servers(topology)
-        parsing = await stack.enter_async_context(Parsing())
-        crawls: dict[LedgerName, Crawl] = {}
-        for name in ledger_names(settings, topology):
-            spec = topology.crawls[name.crawl]
-            ledger = await stack.enter_async_context(servers.ledger(name))
-            fetcher = await stack.enter_async_context(
-                Fetcher(
-                    FetchLimits.of(spec.limits),
-                    user_agent=user_agent(spec.user_agent),
-                    connections=settings.concurrency,
-                    guard=Guard(spec.allow_networks, own),
-                    hosts=settings.hosts,
-                    host_headers=HostHeaders(spec.hosts, settings.secrets) if spec.hosts else None,
-                    host_tls=host_tls(name.crawl, spec.hosts),
-                    cookies=spec.cookies,
-                )
-            )
-            robots: Robots = NoRobots()
-            if spec.robots.obey:
-                asks: Asks = InTurn(fetcher, slots, spec.politeness) if spec.politeness.delay_s else fetcher
-                asks = Cached(asks, cache) if cache else asks
-                memory = servers.robots(f"{consumer} {name}")
-                robots = await stack.enter_async_context(RobotsGate(asks, memory, spec.robots, token=token_of(spec)))
-            admission = Admission([ledger], broker, Router(spec), limits=Limits.of(spec.scope))
-            gate = _gate(spec.politeness, slots, places, name, fetcher)
-            pages: Asks = fetcher
-            if cache:
-                pages = cached = Cached(fetcher, cache)
-                gate = CachedGate(gate, cached)
-            routes = Reach(topology, name.crawl, name.group)
-            traps = Traps(servers.novelty(name, unique) if (unique := spec.scope.unique_content) else None)
-            tools = Tools(
-                broker,
-                pages,
-                Spider(),
-                sinks,
-                robots,
-                gate,
-                company,
-                parsing,
-                own_routes=routes,
-                traps=traps,
-                spiders=_of(name, spiders, topology),
-            )
-            crawls[name] = Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
+        around = Surroundings(servers.broker, servers.redis, servers.consumer.replace("/", "_").replace(":", "-"))
+        shared = _Shared(
+            servers,
+            settings,
+            topology,
+            spiders,
+            await open_sinks(settings, topology, around, stack),
+            await own_servers(topology),
+            await stack.enter_async_context(Parsing()),
+            asyncio.Semaphore(settings.concurrency),
+            ResponseCache(settings.cache) if settings.cache else None,
+        )
+        crawls = {name: await shared.crawl(name, stack) for name in ledger_names(settings, topology)}
         stories = _stories(settings, topology)
-        intake = await stack.enter_async_context(Intake(broker, settings.queues, slots=stories))
+        intake = await stack.enter_async_context(Intake(servers.broker, settings.queues, slots=stories))
         by_queue = {
             derived: crawls[_ledger_name(queue, topology)]
             for queue in settings.queues
             for derived in (queue, names.due_queue(queue))
         }
-        yield Worker(settings, intake=intake, crawls=by_queue, broker=broker, stories=stories)
+        yield Worker(settings, intake=intake, crawls=by_queue, broker=servers.broker, stories=stories)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the crawls of a process have in common, and how each of them is opened with it."""
+
+    servers: Servers
+    settings: ConsumerSettings
+    topology: Topology
+    spiders: Mapping[str, Spider]
+    sinks: Mapping[str, Sink]
+    own: Collection[tuple[Address, int]]
+    parsing: Parsing
+    places: asyncio.Semaphore
+    cache: ResponseCache | None
+    company: Company = field(default_factory=Company)
+
+    async def crawl(self, name: LedgerName, stack: AsyncExitStack) -> Crawl:
+        """A crawl and group, open until ``stack`` is."""
+        servers, spec = self.servers, self.topology.crawls[name.crawl]
+        ledger = await stack.enter_async_context(servers.ledger(name))
+        fetcher = await stack.enter_async_context(self._fetcher(name, spec))
+        robots = await self._robots(name, spec, fetcher, stack)
+        pages: Asks = fetcher
+        gate = _gate(spec.politeness, servers.slots, self.places, name, fetcher)
+        if self.cache:
+            pages = cached = Cached(fetcher, self.cache)
+            gate = CachedGate(gate, cached)
+        unique = spec.scope.unique_content
+        tools = Tools(
+            servers.broker,
+            pages,
+            Spider(),
+            self.sinks,
+            robots,
+            gate,
+            self.company,
+            self.parsing,
+            own_routes=Reach(self.topology, name.crawl, name.group),
+            traps=Traps(servers.novelty(name, unique) if unique else None),
+            spiders=_of(name, self.spiders, self.topology),
+        )
+        admission = Admission([ledger], servers.broker, Router(spec), limits=Limits.of(spec.scope))
+        return Crawl(name.crawl, spec, ledger=ledger, admission=admission, tools=tools)
+
+    def _fetcher(self, name: LedgerName, spec: CrawlSpec) -> Fetcher:
+        return Fetcher(
+            FetchLimits.of(spec.limits),
+            user_agent=user_agent(spec.user_agent),
+            connections=self.settings.concurrency,
+            guard=Guard(spec.allow_networks, self.own),
+            hosts=self.settings.hosts,
+            host_headers=HostHeaders(spec.hosts, self.settings.secrets) if spec.hosts else None,
+            host_tls=host_tls(name.crawl, spec.hosts),
+            cookies=spec.cookies,
+        )
+
+    async def _robots(self, name: LedgerName, spec: CrawlSpec, fetcher: Fetcher, stack: AsyncExitStack) -> Robots:
+        if not spec.robots.obey:
+            return NoRobots()
+        asks: Asks = InTurn(fetcher, self.servers.slots, spec.politeness) if spec.politeness.delay_s else fetcher
+        asks = Cached(asks, self.cache) if self.cache else asks
+        memory = self.servers.robots(f"{self.servers.consumer} {name}")
+        return await stack.enter_async_context(RobotsGate(asks, memory, spec.robots, token=token_of(spec)))
 
 
 def ledger_names(settings: ConsumerSettings, topology: Topology) -> tuple[LedgerName, ...]:

@@ -11,8 +11,8 @@ robots.txt cannot be had now    none: the URL is still to do               parke
 2xx, not HTML                   ``ok``                                     done, the spider's to read; the
                                                                            default one finds no links
 2xx, HTML beyond parsing        ``ok``                                     done, its tree is empty
-2xx, HTML that would take too   ``unparsable``                             done, its spider does not
-long or too much to parse                                                  see it
+2xx, HTML that would take too   ``unparsable``                             done; its spider gets it in
+long or too much to parse                                                  ``on_fetched`` only, with no tree
 301 302 303 307 308 + Location  ``redirect``                               done, the target is a new URL
 other 3xx                       ``http_<status>``                          done
 408 425 429 5xx                 ``failed_http_<status>`` at last           retried, then dead letter;

@@ -112,8 +112,8 @@ def _written(fields: Mapping[str, object]) -> str:
         return json.dumps(dict(fields), default=repr)
     except Exception:  # noqa: BLE001 - it holds itself, has keys that are no text, or a __repr__ that raises whatever
         plain = (str, int, float, type(None))
-        shown = {str(k): v if type(v) in plain else f"{type(v).__name__}, no JSON" for k, v in fields.items()}
-        return json.dumps(shown)
+        told = {str(k): v if type(v) in plain else f"{type(v).__name__}, no JSON" for k, v in fields.items()}
+        return json.dumps(told)
 
 
 def _kind(item: Invalid) -> str:

@@ -26,7 +26,7 @@ from crawl_consumer.spiders.middlewares import Refuse, Request, request_of
 from crawl_consumer.spiders.running import called
 from crawl_consumer.tools import Tools
 from crawl_consumer.turn import Turn
-from crawl_dedup import CrawlError, Ledger, UrlInvalid, join, shown
+from crawl_dedup import CrawlError, Fingerprint, Ledger, UrlInvalid, join, shown
 from crawl_dedup.crash_points import reached
 from crawl_producer.admission import Admission
 from crawl_producer.errand import Errand
@@ -141,22 +141,22 @@ class Visits:
                 await called(spider, "on_fetched", page)
                 match verdict:
                     case Finish("ok"):
-                        await self._tools.traps.saw(self._ledger.fingerprint(message.url), came)
-                        gathered = await self._parse(message, page, spider, sink)
+                        url = self._ledger.fingerprint(message.url)
+                        await self._tools.traps.saw(url, came)
+                        gathered = await self._parse(message, url, page, spider, sink)
                     case Finish("redirect"):
                         gathered = self._follow_redirect(message, response)
         except (SpiderRaised, ItemInvalid, RouteInvalid) as error:
             verdict = _raised(error)
         return Told(verdict, gathered, response.status)
 
-    async def _parse(self, message: UrlMessage, page: Page, spider: Spider, sink: Sink) -> Harvest:
+    async def _parse(self, message: UrlMessage, url: Fingerprint, page: Page, spider: Spider, sink: Sink) -> Harvest:
         """Items to the sink, links as messages."""
         parsed = await run(spider, page)
         kept = directives.obey(page, parsed, self._robots, self._token)
         self._tools.own_routes.check(kept.errands.values())
         for item in kept.items:  # all before the first is written: of a page that its spider fails, nothing is kept
             await called(spider, "on_item", page, item.thing)
-        url = self._ledger.fingerprint(message.url)
         for item in kept.items:
             sink.write(Record(url, item.number, item.fields, item.model))
         gathered = harvest.links(

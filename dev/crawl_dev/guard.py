@@ -1,9 +1,10 @@
 """Ends private servers whose owner has died: a small process that holds the other end of the owner's pipe."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from crawl_dev.process import same_modules
 
 #: What an owner says that has stopped its servers by itself.
 _DISMISSED = b"dismissed"
@@ -15,7 +16,7 @@ class Guard:
     def __init__(self, folder: Path) -> None:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "crawl_dev", "guard", str(folder)],
-            env=dict(os.environ) | {"PYTHONPATH": str(Path(__file__).parents[1])},
+            env=same_modules(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

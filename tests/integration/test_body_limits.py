@@ -6,7 +6,6 @@ import tempfile
 import time
 
 import pytest
-import uvloop
 
 from crawl_consumer.fetch import FailureKind, Fetcher, FetchFailure, FetchLimits
 from crawl_consumer.response import Response
@@ -19,15 +18,6 @@ from raw_web import LOOPBACK, answer, raw_web
 
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 CHUNKED = HTML + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request):
-    def run(story):
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            return runner.run(story)
-
-    return run
 
 
 def fetcher(**limits):

@@ -7,7 +7,6 @@ import zlib
 
 import brotli
 import pytest
-import uvloop
 
 from crawl_consumer.fetch import FailureKind, Fetcher, FetchLimits, user_agent
 from crawl_consumer.response import Headers, Response
@@ -15,15 +14,6 @@ from crawl_consumer.zstd import zstd
 from raw_web import LOOPBACK, answer, raw_web
 
 LIMITS = FetchLimits(total_s=10, connect_s=5, idle_s=5, body_bytes=100_000)
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request):
-    def run(story):
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            return runner.run(story)
-
-    return run
 
 
 def fetcher(limits=LIMITS):

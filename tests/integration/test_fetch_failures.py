@@ -8,7 +8,6 @@ import ssl
 import time
 
 import pytest
-import uvloop
 
 from crawl_consumer.fetch import FailureKind, Fetcher, FetchFailure, FetchLimits
 from crawl_consumer.response import Response
@@ -36,15 +35,6 @@ IQCkRUnBnlXfwpMkggFUXLHg7CuS5pjloOKfM6jXpBy+0QIhAPppvF8Me76UpbpW
 mNwgIsiZOVfOeYCXliDmmbTfeCAF
 -----END CERTIFICATE-----
 """
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request):
-    def run(story):
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            return runner.run(story)
-
-    return run
 
 
 def fetcher(limits=LIMITS):

@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import asynccontextmanager
 
 import pytest
-import uvloop
 
 from crawl_dedup import LEASE_HOLDS_S, Commit, LedgerRefused, LedgerUnavailable, RedisLedger, Verdict, open_redis
 from crawl_dev import PrivateServers
@@ -16,11 +15,6 @@ from ledger_worlds import NAME, MemoryWorld, RedisWorld
 
 #: Pages of the web under test; a page's links are three others, so that every page can be reached from page 1.
 PAGES = 150
-
-
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request):
-    return request.param
 
 
 def links_of(page: int) -> list[int]:

@@ -1,7 +1,6 @@
 """Every reader of strangers' bytes on inputs that nobody thought of: the same few thousand each time."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from crawl_dev.fuzz.mutate import mutated
 from crawl_dev.fuzz.target import Target, surely
 from crawl_dev.fuzz.targets import TARGETS
 from crawl_dev.fuzz.trial import tried
+from crawl_dev.process import same_modules
 
 #: Changed inputs of each target; ``make fuzz`` tries a hundred thousand.
 INPUTS = 1000
@@ -84,7 +84,7 @@ def test_an_input_that_ends_its_process_is_known_afterwards(tmp_path):
         "run.try_one(b'a long input')\n"
         "run.try_one(b'end')\n"
     )
-    assert subprocess.run([sys.executable, "-c", program], env=_environment(), check=False).returncode == 3
+    assert subprocess.run([sys.executable, "-c", program], env=same_modules(), check=False).returncode == 3
     assert session.last_of(tmp_path) == (2, b"end")
 
 
@@ -98,7 +98,7 @@ def test_an_input_that_hangs_ends_its_process(tmp_path):
         "one = target.Target('t', hang, [b'seed'])\n"
         f"session.Session(one, pathlib.Path({str(tmp_path)!r}), 60).try_one(b'for ever')\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], env=_environment(), check=False)
+    ended = subprocess.run([sys.executable, "-c", program], env=same_modules(), check=False)
     assert ended.returncode == -signal.SIGVTALRM
     assert session.last_of(tmp_path) == (1, b"for ever")
 
@@ -109,7 +109,3 @@ def test_the_command_prints_what_it_tried(tmp_path, capsys):
     row = out.splitlines()[-1].split()
     assert (code, row[0], row[2]) == (0, "retry-after", "0"), out
     assert int(row[1].replace(",", "")) >= len(TARGETS["retry-after"].seeds)
-
-
-def _environment():
-    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

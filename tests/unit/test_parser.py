@@ -1,6 +1,5 @@
 """The HTML parser's memory: what one page has brought is given back, however many names there were in it."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -10,6 +9,7 @@ import pytest
 
 from costs import resident_bytes
 from crawl_consumer import parser
+from crawl_dev.process import same_modules
 
 #: Kept by lxml 6 for each name that it has met.
 NAME_BYTES = 40
@@ -37,8 +37,7 @@ def grown_bytes(form):
 @pytest.mark.parametrize("form", ["<{name}></{name}>", "<p {name}>"])
 def test_names_that_pages_bring_are_forgotten(form):
     # In a process of its own: what other tests have left behind moves about in the memory of this one.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    child = subprocess.run([sys.executable, __file__, form], env=environment, capture_output=True, check=True)
+    child = subprocess.run([sys.executable, __file__, form], env=same_modules(), capture_output=True, check=True)
     assert int(child.stdout) < 700_000 * NAME_BYTES / 3
 
 

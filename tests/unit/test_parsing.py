@@ -14,6 +14,7 @@ from costs import resident_bytes
 from crawl_consumer.page import Page
 from crawl_consumer.parsing import AT_ONCE_BYTES, UNTRIED_BYTES, ChildLost, Parsing
 from crawl_consumer.response import Response
+from crawl_dev.process import same_modules
 from crawl_producer.message import UrlMessage
 from polling import until
 
@@ -165,8 +166,7 @@ async def large_trees_come_and_go():
 
 def test_the_memory_of_large_trees_is_given_back():
     # In a process of its own: what other tests have left behind moves about in the memory of this one.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    subprocess.run([sys.executable, __file__], env=environment, check=True)
+    subprocess.run([sys.executable, __file__], env=same_modules(), check=True)
 
 
 def test_after_a_trial_that_was_broken_off_the_next_page_gets_its_own_answer():

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from crawl_dedup import LedgerRefused
-from crawl_dedup.redis_where import BehindSentinels, FixedAddress, redis_servers, where
+from crawl_dedup.redis_address import FixedAddress
+from crawl_dedup.redis_sentinels import BehindSentinels
+from crawl_dedup.redis_where import redis_servers, where
 
 SECRET = "s3cret-word"
 
