@@ -1,9 +1,13 @@
-"""Where a page is parsed: small ones at once, larger ones in a thread, and those that may be costly in a child first.
+"""Where a page is parsed: tame ones at once, others in a thread, and those that may be costly in a child first.
 
 Nearly every page is parsed within milliseconds. But libxml2 takes time with the square of an element's attributes,
 35 minutes for 8 MiB of them, and nothing can stop it; and two million elements take 300 MiB. So what is large enough
-for that is first parsed by a process that may die of it (:mod:`crawl_consumer.parse_child`). A page that it survives
-costs no more in ours, because libxml2 does the same again; one that it does not survive is ``unparsable``.
+for that, and not seen to be tame (:mod:`crawl_consumer.tame`), is first parsed by a process that may die of it
+(:mod:`crawl_consumer.parse_child`). A page that it survives costs no more in ours, because libxml2 does the same
+again; one that it does not survive is ``unparsable``.
+
+Threads are for the others only. The interpreter's lock, the hand-overs and the memory that one thread takes and another
+one frees made a page twice as dear when every larger one went through them.
 
 The child says no more than that: to bring links over would spare a second parse of few pages, and spiders want trees.
 What a spider does with the tree is its own affair, and goes on in the event loop.
@@ -21,15 +25,19 @@ from typing import Self, TypeVar
 
 from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
+from crawl_consumer.tame import TAG_BYTES, is_tame
 
-#: Bytes of a body up to which a page is parsed at once, in the event loop: ordinary ones take 3 ms then, and the worst
-#: half a second.
-AT_ONCE_BYTES = 96 << 10
-#: Bytes up to which it is parsed without a child. The worst, one element with 130,000 attributes, takes 17 seconds of
-#: a thread that holds nothing else up.
+#: Bytes of a body up to which any page is tame: ordinary ones take 3 ms then, and the worst half a second.
+TAME_BYTES = TAG_BYTES
+#: Bytes up to which a page is parsed without a child. The worst, one element with 130,000 attributes, takes 17 seconds
+#: of a thread that holds nothing else up.
 UNTRIED_BYTES = 512 << 10
 #: Pages between the two that are parsed at a time, and whose trees may be in memory; the worst take 24 MiB each.
 MODERATE = 4
+
+#: Seconds after a costly page until memory that is free goes back to the system. Done after each of them, this would
+#: cost more than to parse the page: what the next one takes has then to be got again, 14,000 page faults for 2.5 MiB.
+GIVE_BACK_AFTER_S = 5.0
 
 #: Gives memory that is free back to the system, where the C library can: without it, each of our threads would keep
 #: what the largest tree has taken that it ever made.
@@ -53,15 +61,21 @@ class Parsing:
     def __init__(self, *, cpu_s: int = CPU_S, tree_bytes: int = TREE_BYTES) -> None:
         self._limits = (str(cpu_s), str(tree_bytes))
         self._child: asyncio.subprocess.Process | None = None
-        self._threads = ThreadPoolExecutor(MODERATE + 1, thread_name_prefix="parsing")
+        self._threads = ThreadPoolExecutor(MODERATE, thread_name_prefix="parsing")
         self._moderate = asyncio.Semaphore(MODERATE)
+        # One thread for all costly pages: the memory that one of them has left is what the next one takes.
+        self._costly_thread = ThreadPoolExecutor(1, thread_name_prefix="parsing-costly")
         self._costly = asyncio.Semaphore(1)
+        self._giving_back: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+        for threads in (self._threads, self._costly_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
         await self._end_child()
 
     @property
@@ -73,42 +87,39 @@ class Parsing:
     async def of(self, page: Page) -> AsyncIterator[str]:
         """While inside, the page is parsed, or what comes says why it must not be: then its tree is empty.
 
-        Larger pages are inside a few at a time, and those that need a child one at a time, so that their trees do not
-        add up.
+        Larger pages are inside a few at a time, and those that may need a child one at a time, so that their trees do
+        not add up.
 
         Raises:
             ChildLost: see there.
             MemoryError: there is none left for the tree.
         """
-        if len(page.body) <= AT_ONCE_BYTES or not page.is_html:
+        if len(page.body) <= TAME_BYTES or not page.is_html:
             yield ""
         elif len(page.body) <= UNTRIED_BYTES:
             async with self._moderate:
-                await self._in_thread(page.parse_apart)
+                if not is_tame(page.in_utf8()):
+                    await _made(self._threads, page.parse_apart)
                 yield ""
         else:
             async with self._costly:
-                if refused := await self._tried(await self._in_thread(page.in_utf8)):
-                    page.give_up(refused)
-                else:
-                    await self._in_thread(page.read_apart)
                 try:
-                    yield refused
-                finally:  # whoever was inside drops the page now, before the loop turns to others
-                    asyncio.get_running_loop().call_soon(self._give_back)
+                    yield "" if is_tame(page.in_utf8()) else await self._refused(page)
+                finally:
+                    if self._giving_back is None:
+                        self._giving_back = asyncio.get_running_loop().call_later(GIVE_BACK_AFTER_S, self._give_back)
 
-    async def _in_thread(self, call: Callable[[], _T]) -> _T:
-        # A thread drops its work a moment after it has told that it is done, and would hold the page until then.
-        calls = [call]
-
-        def made() -> _T:
-            return calls.pop()()
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, made)
+    async def _refused(self, page: Page) -> str:
+        refused = await self._tried(await _made(self._costly_thread, page.in_utf8))
+        if refused:
+            page.give_up(refused)
+        else:
+            await _made(self._costly_thread, page.read_apart)
+        return refused
 
     def _give_back(self) -> None:
-        with suppress(RuntimeError):  # closed meanwhile
-            self._threads.submit(_trim, 0)
+        self._giving_back = None
+        self._costly_thread.submit(_trim, 0)
 
     async def _tried(self, markup: bytes) -> str:
         child = self._child = self._child or await _started(*self._limits)
@@ -135,6 +146,16 @@ class Parsing:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # its fork too
             await child.communicate()
+
+
+async def _made(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
+    # A thread drops its work a moment after it has told that it is done, and would hold the page until then.
+    calls = [call]
+
+    def made() -> _T:
+        return calls.pop()()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, made)
 
 
 async def _started(*limits: str) -> asyncio.subprocess.Process:

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import pytest
 import yaml
 
+from crawl_consumer.tame import is_tame
 from crawl_dev.site import StaticSite, python_docs_root
 from e2e_kit import Commands, reference_walk, wait_until
 
@@ -44,6 +45,12 @@ def commands(environment, tmp_path):
     commands = Commands(environment, tmp_path)
     yield commands
     print(commands.stop())
+
+
+def test_every_page_of_a_real_site_is_parsed_at_once():
+    pages = list(python_docs_root().rglob("*.html"))
+    assert len(pages) > 400
+    assert [page.name for page in pages if not is_tame(page.read_bytes())] == []
 
 
 def seeded(commands, url):

@@ -12,7 +12,7 @@ import pytest
 
 from costs import resident_bytes
 from crawl_consumer.page import Page
-from crawl_consumer.parsing import AT_ONCE_BYTES, UNTRIED_BYTES, ChildLost, Parsing
+from crawl_consumer.parsing import TAME_BYTES, UNTRIED_BYTES, ChildLost, Parsing
 from crawl_consumer.response import Response
 from crawl_dev.process import same_modules
 from crawl_producer.message import UrlMessage
@@ -43,7 +43,7 @@ def elements(size):
     return LINK + b"<p>" * (size // 3)
 
 
-SMALL, MODERATE, LARGE = (padded(size) for size in (100, AT_ONCE_BYTES + 1, UNTRIED_BYTES + 1))
+SMALL, MODERATE, LARGE = (padded(size) for size in (100, TAME_BYTES + 1, UNTRIED_BYTES + 1))
 #: No machine parses it within a second.
 ENDLESS = attributes(4 << 20)
 
@@ -166,7 +166,7 @@ async def large_trees_come_and_go():
 
 def test_the_memory_of_large_trees_is_given_back():
     # In a process of its own: what other tests have left behind moves about in the memory of this one.
-    subprocess.run([sys.executable, __file__], env=same_modules(), check=True)
+    subprocess.run([sys.executable, __file__, large_trees_come_and_go.__name__], env=same_modules(), check=True)
 
 
 def test_after_a_trial_that_was_broken_off_the_next_page_gets_its_own_answer():
@@ -238,6 +238,31 @@ def test_the_child_ends_with_its_parsing():
         os.kill(asyncio.run(main()), 0)
 
 
+async def a_page_is_tried_for_minutes():
+    async with Parsing(cpu_s=600) as parsing:
+        await read(parsing, LARGE)
+        trial = asyncio.create_task(read(parsing, ENDLESS))
+        await until(lambda: forks(parsing.child_pid) or trial.done())
+        print(parsing.child_pid, *forks(parsing.child_pid), flush=True)
+        await trial
+
+
+def ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_nothing_outlives_a_consumer_that_is_killed():
+    command = [sys.executable, __file__, a_page_is_tried_for_minutes.__name__]
+    with subprocess.Popen(command, env=same_modules(), stdout=subprocess.PIPE, text=True) as consumer:
+        processes = [int(pid) for pid in consumer.stdout.readline().split()]
+        consumer.kill()
+    assert len(processes) == 2
+    asyncio.run(until(lambda: all(ended(pid) for pid in processes)))
+
+
 def test_an_error_in_the_thread_is_told_to_whoever_waits(monkeypatch):
     def fail(_):
         raise MemoryError("none left")
@@ -253,7 +278,7 @@ def test_an_error_in_the_thread_is_told_to_whoever_waits(monkeypatch):
 
 def test_names_of_larger_pages_are_forgotten():
     def names(number):
-        return "".join(f"<p n{number}x{name:x}>" for name in range(AT_ONCE_BYTES // 4)).encode()
+        return "".join(f"<p n{number}x{name:x}>" for name in range(TAME_BYTES // 4)).encode()
 
     async def main():
         sizes = []
@@ -265,8 +290,8 @@ def test_names_of_larger_pages_are_forgotten():
         return [after - before for before, after in pairwise(sizes)]
 
     _, later = asyncio.run(main())
-    assert later < 30 * (AT_ONCE_BYTES // 4) * 40 / 3
+    assert later < 30 * (TAME_BYTES // 4) * 40 / 3
 
 
 if __name__ == "__main__":
-    asyncio.run(large_trees_come_and_go())
+    asyncio.run(globals()[sys.argv[1]]())
