@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from crawl_producer.errors import TopologyInvalid
 from crawl_producer.seal import Seal
 from crawl_producer.topology_canonical import CanonicalSpec
 from crawl_producer.topology_hosts import Hosts
@@ -56,6 +57,7 @@ class Connection(Frozen):
     tls: Tls | None = None
     #: the crawls' seals on URL messages, the first one writes; CRAWL_MESSAGE_KEY, separated by commas
     message_keys: tuple[MessageKey, ...] = ()
+    sealed: bool = False  #: a command without a key is refused, instead of writing what others then bury
     #: base URL of the management API, which knows unacknowledged messages; None: the first node, port 15672
     management: HttpUrl | None = None
     heartbeat_s: int = Field(default=20, ge=1, le=600)  #: two missed ones and the connection counts as lost
@@ -71,7 +73,16 @@ class Connection(Frozen):
     confirm_timeout_s: float = Field(default=60, gt=0)
 
     def seal(self) -> Seal | None:
-        """By which URL messages are sealed and believed; None: there is no key."""
+        """By which URL messages are sealed and believed; None: there is no key.
+
+        Raises:
+            TopologyInvalid: there must be one.
+        """
+        if self.sealed and not self.message_keys:
+            raise TopologyInvalid(
+                "connection.sealed: there is no key to seal and to believe messages with",
+                remedy="set CRAWL_MESSAGE_KEY to the one that the other commands have",
+            )
         return Seal(key.get_secret_value() for key in self.message_keys) if self.message_keys else None
 
     def endpoints(self) -> tuple[tuple[str, int], ...]:

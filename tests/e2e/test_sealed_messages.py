@@ -111,3 +111,14 @@ def test_a_key_that_is_too_short_is_refused_and_not_repeated(commands):
     said = commands.run("crawl-status", code=3, CRAWL_MESSAGE_KEY="hunter2hunter2")
     assert "CRAWL_MESSAGE_KEY: too short" in said
     assert "hunter2" not in said
+
+
+def test_where_messages_must_be_sealed_a_command_without_a_key_touches_nothing(commands, tmp_path):
+    (tmp_path / "exchanges.yaml").write_text(TOPOLOGY + "connection: {sealed: true}\n")
+    with dictionary_site({"/": "x"}) as site:
+        commands.run("crawl-seed", site.home)
+        for command in (("crawl-seed", f"{site.home}a"), ("crawl-consumer", "--queue", "docs.*"), ("crawl-status",)):
+            assert "set CRAWL_MESSAGE_KEY" in commands.run(*command, code=3, CRAWL_MESSAGE_KEY="")
+        assert site.asked.count("/") == 0
+        consume(commands)
+        assert commands.status()["outcomes"] == {"ok": 1}

@@ -12,7 +12,7 @@ from crawl_producer.amqp import frames
 from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
 from crawl_producer.dead_letters import Letter
 from crawl_producer.errand import Errand
-from crawl_producer.errors import MessageInvalid
+from crawl_producer.errors import MessageInvalid, TopologyInvalid
 from crawl_producer.message import UrlMessage
 from crawl_producer.seal import HEADER, Seal
 from crawl_producer.topology import Connection, CrawlSpec
@@ -178,3 +178,10 @@ def test_keys_are_long_and_never_shown():
     assert "a-secret" not in str(short.value.errors(include_input=False))
     connection = Connection(message_keys=(KEY,))
     assert KEY not in f"{connection!r} {connection.seal()!r}"
+
+
+def test_a_sealed_crawl_refuses_a_command_without_a_key():
+    with pytest.raises(TopologyInvalid, match="no key") as refused:
+        Connection(sealed=True).seal()
+    assert "CRAWL_MESSAGE_KEY" in refused.value.remedy
+    assert Connection(sealed=True, message_keys=(KEY,)).seal() is not None
