@@ -40,10 +40,10 @@ def commands(environment, tmp_path):
 def publish(rabbit, fresh_vhost):
     connection = Connection(nodes=(f"127.0.0.1:{rabbit.nodes[0].port}",), vhost=fresh_vhost, give_up_s=5)
 
-    def publish(numbers, key="item.Page"):
+    def publish(numbers, key="item.Page", others=()):
         async def main():
             async with AmqpBroker(connection, name="tests") as broker:
-                bodies = [json.dumps({"n": n, "title": "größer"}).encode() for n in numbers]
+                bodies = [json.dumps({"n": n, "title": "größer"}).encode() for n in numbers] + list(others)
                 sent = await broker.publish_all([Outgoing("found", key, body, "id") for body in bodies])
                 assert set(sent) == {None}
 
@@ -75,6 +75,15 @@ def test_a_stream_is_read_from_anywhere_and_keeps_everything(commands, publish):
     offsets = commands.run("crawl-items", "found.all", "--offsets", "--limit", "3")
     assert [json.loads(line) for line in offsets.splitlines()] == [
         {"n": n, "title": "größer", "_offset": n} for n in range(3)
+    ]
+
+
+def test_offsets_are_told_of_what_is_no_item_too(commands, publish):
+    publish([], others=[b"not json \xff", b"[1]"])
+    lines = commands.run("crawl-items", "found.all", "--offsets").splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"_body": "not json \ufffd", "_offset": 0},
+        {"_body": "[1]", "_offset": 1},
     ]
 
 

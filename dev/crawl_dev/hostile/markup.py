@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
+from crawl_consumer.tame import TAG_BYTES
 from crawl_dev.hostile.hazard import Hazard, Talk, answer
 
 #: Just below the limit of a body.
@@ -50,6 +51,12 @@ def _attributes(full_bytes: int) -> bytes:
     return _filled(_numbered(b" a%d=1"), b"<p", b">" + _LINK, full_bytes=full_bytes)
 
 
+def _tame_attributes() -> bytes:
+    """As many in each element as there may be without a trial of the page."""
+    element = _filled(_numbered(b" a%d=1"), b"<p", b' id="x">', full_bytes=TAG_BYTES**2 // (2 << 20) - 8)
+    return _filled(_again(element), last=_LINK, full_bytes=1 << 20)
+
+
 def _new_names(visit: int) -> bytes:
     """Attributes that nobody has heard of, others at each visit: a parser that remembers names never forgets them."""
     body = _filled(_numbered(b"<p a%x>", (visit % 1_000_000 + 1) << 20), last=_LINK)
@@ -73,6 +80,10 @@ _TREES = (
     Hazard("many-links", "unparsable", _page(lambda: _filled(_numbered(b"<a href=%d>"))), _TREE),
     Hazard("enough-links", "ok", _page(lambda: _filled(_numbered(b"<a href=%d>"), full_bytes=2 << 20)), links=99_999),
     Hazard("many-attributes", "unparsable", _page(partial(_attributes, _FULL_BYTES)), "s to parse"),
+    Hazard(
+        "hidden-attributes", "unparsable", _page(lambda: _filled(_numbered(b" a%d='\">'"), b"<p", b">")), "s to parse"
+    ),
+    Hazard("tame-attributes", "ok", _page(_tame_attributes), links=1),
     Hazard("some-attributes", "ok", _page(partial(_attributes, 128 << 10)), links=1),
     Hazard("many-elements", "unparsable", _page(lambda: _filled(_again(b"<p>x"), last=_LINK)), _TREE),
     Hazard("many-metas", "unparsable", _page(lambda: _filled(_again(b"<meta name=x content=y>"), last=_LINK)), _TREE),

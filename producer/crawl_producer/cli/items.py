@@ -118,7 +118,12 @@ async def _read(
 
 
 def _with_offset(copy: Copy) -> bytes:
-    item = json.loads(copy.body)
+    try:
+        item = json.loads(copy.body)
+    except ValueError:
+        item = None
+    if not isinstance(item, dict):  # somebody else's: a crawl's items are objects
+        item = {"_body": copy.body.decode("utf-8", "replace")}
     return json.dumps({**item, "_offset": copy.offset}, ensure_ascii=False).encode()
 
 
