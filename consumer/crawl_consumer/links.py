@@ -9,7 +9,7 @@ from urllib.parse import quote_from_bytes
 
 from lxml import etree
 
-from crawl_dedup.canonical import MAX_INPUT_CHARS, join
+from crawl_dedup.canonical import MAX_INPUT_CHARS, MAX_URL_CHARS, join
 from crawl_dedup.errors import UrlInvalid
 
 #: What the URL standard takes off both ends of a reference (https://url.spec.whatwg.org/#url-parsing).
@@ -29,6 +29,8 @@ _HREF = re.compile(
 #: Distinct references of a page that are read: ten times as many as a page may bring by default. A million, which
 #: fit into 8 MiB, would take 600 MiB and five seconds in which nothing else could be done.
 MAX_REFERENCES = 100_000
+#: Characters of a ``rel`` that are read: the list of words of a longer one could take 300 MiB.
+MAX_REL_CHARS = 1024
 #: ``meta`` elements of a page that are read; nobody writes a tenth of them.
 MAX_METAS = 1000
 
@@ -80,7 +82,7 @@ def written(tree: etree._Element) -> Written:
         if references.get(reference):
             continue
         rel = element.get("rel")
-        endorsed = rel is None or _UNENDORSED.isdisjoint(rel.lower().split())
+        endorsed = rel is None or _UNENDORSED.isdisjoint(rel[:MAX_REL_CHARS].lower().split())
         reference = reference.strip(_C0_OR_SPACE)
         if len(references) >= MAX_REFERENCES and reference not in references:
             left_out += 1
@@ -97,7 +99,7 @@ def hrefs_of_text(markup: str) -> list[str]:
     """
     attributes = (tag["attributes"] for tag in _LINK_TAG.finditer(markup) if tag["attributes"])
     written = (_HREF.search(text) for text in attributes)
-    hrefs = (html.unescape(href["double"] or href["single"] or href["bare"] or "") for href in written if href)
+    hrefs = (_unescaped(href["double"] or href["single"] or href["bare"] or "") for href in written if href)
     found: dict[str, None] = {}
     for href in hrefs:
         found[href.partition("#")[0].strip(_C0_OR_SPACE)] = None
@@ -105,6 +107,15 @@ def hrefs_of_text(markup: str) -> list[str]:
             break
     found.pop("", None)
     return list(found)
+
+
+def _unescaped(href: str) -> str:
+    if len(href) > MAX_INPUT_CHARS:
+        return href  # joining refuses it
+    try:
+        return html.unescape(href)
+    except ValueError:  # a character's number of more than 4,300 digits, which Python does not read
+        return href
 
 
 def reference(link: Any) -> str:
@@ -219,8 +230,11 @@ def with_encoded_query(href: str, encoding: str) -> str:
     if len(href) > MAX_INPUT_CHARS:
         return href  # joining refuses it
     before, mark, query = href.partition("?")
+    if len(query) - len(query.encode("ascii", "ignore")) > MAX_URL_CHARS:
+        return href  # likewise: each of them becomes three characters at least
     return before + mark + "".join(c if c.isascii() else _quoted(c, encoding) for c in query)
 
 
+@lru_cache(maxsize=1 << 16)
 def _quoted(character: str, encoding: str) -> str:
     return quote_from_bytes(character.encode(encoding, "xmlcharrefreplace"), safe="")

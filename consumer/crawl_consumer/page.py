@@ -164,6 +164,13 @@ class Page:
         """Its body in UTF-8, which is what is parsed."""
         return markup.in_utf8(self.body, self.encoding)
 
+    def parse_shallow(self) -> bool:
+        """Parse it now, unless it nests deeper than hardly any page does; whether it is parsed."""
+        made = parser.parse_shallow(self.in_utf8())
+        if made is not None:
+            self.__dict__["_parsed"] = _tree_of(*made)
+        return made is not None
+
     def parse_apart(self) -> None:
         """Parse it now, in a thread that parses on while the trees that it has made are used in others."""
         if "_parsed" not in self.__dict__:
@@ -329,10 +336,11 @@ class Page:
         return self._parse()
 
     def _parse(self, *, apart: bool = False) -> tuple[etree._Element, str | None]:
-        root, error = None, None
-        if self.is_html:
-            root, error = parser.parse(self.in_utf8(), apart=apart)
-        return etree.Element("html") if root is None else root, error
+        return _tree_of(*parser.parse(self.in_utf8(), apart=apart) if self.is_html else (None, None))
+
+
+def _tree_of(root: etree._Element | None, error: str | None) -> tuple[etree._Element, str | None]:
+    return etree.Element("html") if root is None else root, error
 
 
 def _errand(

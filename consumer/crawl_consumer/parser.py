@@ -14,6 +14,8 @@ from lxml import etree
 #: libxml2 nests at most this deep, even with huge_tree (256 without it), and drops all that follows. Links behind
 #: are then looked for in the markup itself.
 MAX_DEPTH = 2048
+#: How deep it nests without huge_tree; hardly any page is deeper.
+SHALLOW_DEPTH = 256
 #: Bytes of markup after which a thread's names are forgotten: at the worst they take 50 MiB by then. To begin anew
 #: takes 30 µs.
 FORGET_BYTES = 8 << 20
@@ -28,9 +30,10 @@ _thread_s_own.argtypes = ()
 
 
 class _Mine(threading.local):
-    """This thread's parser, and how much it may still read. No two threads may fill one dictionary at a time."""
+    """This thread's parsers, and how much they may still read. No two threads may fill one dictionary at a time."""
 
-    parser: etree.HTMLParser | None = None
+    deep: etree.HTMLParser | None = None
+    shallow: etree.HTMLParser | None = None
     left_bytes = 0
 
 
@@ -50,17 +53,23 @@ def parse(markup: bytes, *, apart: bool = False) -> tuple[etree._Element | None,
     Raises:
         MemoryError: there is none left; libxml2 would give an empty tree.
     """
-    parser = _parser(FORGET_BYTES if apart else len(markup))
-    try:
-        root, error = etree.fromstring(markup, parser), None
-    except etree.LxmlError as failure:
-        root, error = None, str(failure)
-    last = parser.error_log.last_error
-    if last is not None and last.type == etree.ErrorTypes.ERR_NO_MEMORY:
-        raise MemoryError(f"for the tree of {len(markup):,} bytes")
-    if root is not None and last is not None and last.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+    mine = _with_room_for(FORGET_BYTES if apart else len(markup))
+    mine.deep = mine.deep or _new(huge_tree=True)
+    root, error = _tree(markup, mine.deep)
+    if root is not None and _met_a_limit(mine.deep):
         error = f"nested deeper than {MAX_DEPTH} elements, the tree ends there"
     return root, error
+
+
+def parse_shallow(markup: bytes) -> tuple[etree._Element | None, str | None] | None:
+    """As :func:`parse`; None: the markup nests deeper than 256 elements, or a text in it is longer than 10 MB.
+
+    What is deep costs time with each tag in it: whether a tag that ends has begun is looked for all the way up.
+    """
+    mine = _with_room_for(len(markup))
+    mine.shallow = mine.shallow or _new(huge_tree=False)
+    made = _tree(markup, mine.shallow)
+    return None if _met_a_limit(mine.shallow) else made
 
 
 def libraries() -> dict[str, str]:
@@ -69,18 +78,33 @@ def libraries() -> dict[str, str]:
     return {name: ".".join(map(str, release)) for name, release in known.items()}
 
 
-def _parser(markup_bytes: int) -> etree.HTMLParser:
+def _tree(markup: bytes, parser: etree.HTMLParser) -> tuple[etree._Element | None, str | None]:
+    try:
+        root, error = etree.fromstring(markup, parser), None
+    except etree.LxmlError as failure:
+        root, error = None, str(failure)
+    last = parser.error_log.last_error
+    if last is not None and last.type == etree.ErrorTypes.ERR_NO_MEMORY:
+        raise MemoryError(f"for the tree of {len(markup):,} bytes")
+    return root, error
+
+
+def _met_a_limit(parser: etree.HTMLParser) -> bool:
+    last = parser.error_log.last_error
+    return last is not None and last.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT
+
+
+def _with_room_for(markup_bytes: int) -> _Mine:
     mine = _MINE
     mine.left_bytes -= markup_bytes
-    if mine.parser is None or mine.left_bytes < 0:
+    if mine.left_bytes < 0:
         mine.left_bytes = FORGET_BYTES - markup_bytes
-        mine.parser = _with_new_names()
-    return mine.parser
+        mine.deep = mine.shallow = None
+        ctypes.cast(_thread_s_own(), ctypes.py_object).value.pop(_LXML_S_NAMES, None)
+    return mine
 
 
-def _with_new_names() -> etree.HTMLParser:
-    own = ctypes.cast(_thread_s_own(), ctypes.py_object).value
-    own.pop(_LXML_S_NAMES, None)
+def _new(*, huge_tree: bool) -> etree.HTMLParser:
     # It is given nothing but UTF-8: in any other encoding libxml2 drops the whole page for one byte that is wrong in
     # it, without a word. In UTF-8 it puts U+FFFD in the byte's place.
-    return etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8")
+    return etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=huge_tree, encoding="utf-8")

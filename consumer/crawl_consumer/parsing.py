@@ -27,7 +27,7 @@ from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
 from crawl_consumer.tame import TAG_BYTES, is_tame
 
-#: Bytes of a body up to which any page is tame: ordinary ones take 3 ms then, and the worst half a second.
+#: Bytes of markup up to which any page is parsed at once: ordinary ones take 3 ms then, and the worst a second.
 TAME_BYTES = TAG_BYTES
 #: Bytes up to which a page is parsed without a child. The worst, one element with 130,000 attributes, takes 17 seconds
 #: of a thread that holds nothing else up.
@@ -94,17 +94,18 @@ class Parsing:
             ChildLost: see there.
             MemoryError: there is none left for the tree.
         """
-        if len(page.body) <= TAME_BYTES or not page.is_html:
+        markup_bytes = len(page.in_utf8()) if page.is_html else 0
+        if markup_bytes <= TAME_BYTES:
             yield ""
-        elif len(page.body) <= UNTRIED_BYTES:
+        elif markup_bytes <= UNTRIED_BYTES:
             async with self._moderate:
-                if not is_tame(page.in_utf8()):
+                if not _parsed_at_once(page):
                     await _made(self._threads, page.parse_apart)
                 yield ""
         else:
             async with self._costly:
                 try:
-                    yield "" if is_tame(page.in_utf8()) else await self._refused(page)
+                    yield "" if _parsed_at_once(page) else await self._refused(page)
                 finally:
                     if self._giving_back is None:
                         self._giving_back = asyncio.get_running_loop().call_later(GIVE_BACK_AFTER_S, self._give_back)
@@ -119,7 +120,8 @@ class Parsing:
 
     def _give_back(self) -> None:
         self._giving_back = None
-        self._costly_thread.submit(_trim, 0)
+        with suppress(RuntimeError):  # closed meanwhile
+            self._costly_thread.submit(_trim, 0)
 
     async def _tried(self, markup: bytes) -> str:
         child = self._child = self._child or await _started(*self._limits)
@@ -148,6 +150,10 @@ class Parsing:
             await child.communicate()
 
 
+def _parsed_at_once(page: Page) -> bool:
+    return is_tame(page.in_utf8()) and page.parse_shallow()
+
+
 async def _made(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
     # A thread drops its work a moment after it has told that it is done, and would hold the page until then.
     calls = [call]
@@ -161,5 +167,5 @@ async def _made(threads: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
 async def _started(*limits: str) -> asyncio.subprocess.Process:
     # A session of its own: Ctrl-C is for the consumer, which may finish what it has in hand.
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-m", "crawl_consumer.parse_child", *limits)
+    command = (sys.executable, "-P", "-m", "crawl_consumer.parse_child", *limits)  # -P: nothing of the working folder
     return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, start_new_session=True)

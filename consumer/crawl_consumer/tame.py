@@ -1,7 +1,8 @@
 """Whether markup is tame: found in a thirtieth of the time that parsing takes, and true whatever its author wanted.
 
-Two things make libxml2 costly: it takes time with the square of an element's attributes, and it makes a node of 250
-bytes from two of markup. So no tag must be long, and nodes must be few.
+Three things make libxml2 costly: it takes time with the square of an element's attributes, it makes a node of 250
+bytes from two of markup, and it goes through all elements that are open for a tag. So no tag must be long, nodes must
+be few, and so must tags; how deep they nest, only the parser knows (:func:`crawl_consumer.parser.parse_shallow`).
 
 A tag ends at every ``">``, with two exceptions: the quotation mark opens a value, and then ``=`` stands before it; or
 all of it is inside a value in single quotation marks. So where each block of the markup has such an end, no stretch of
@@ -10,6 +11,8 @@ a tag that is outside of such values is as long as two blocks. The values themse
 
 #: Bytes of a tag that libxml2 takes half a second for at the worst, with 24,000 attributes: 54 ps times their square.
 TAG_BYTES = 96 << 10
+#: Tags, of which each takes up to 17 µs in 256 open elements, and has three bytes at least.
+MOST_TAGS = 100_000
 #: Nodes of the tree: 170 MiB. Each takes a byte of markup at least.
 MOST_NODES = 700_000
 
@@ -21,13 +24,15 @@ _SEPARATORS = _WHITE + b"/\"'"
 
 
 def is_tame(markup: bytes) -> bool:
-    """Whether it takes no more than about a second and 192 MiB to parse it.
+    """Whether it takes no more than about two seconds and 192 MiB to parse it, as far as it is shallow.
 
     Args:
         markup: in UTF-8.
     """
     if len(markup) <= TAG_BYTES:
         return True
+    if len(markup) > 3 * MOST_TAGS and markup.count(b"<") > MOST_TAGS:
+        return False
     if len(markup) > MOST_NODES and _nodes(markup) > MOST_NODES:
         return False
     stretch_bytes = min(TAG_BYTES // (single_quoted(markup) + 1), TAG_BYTES**2 // len(markup))

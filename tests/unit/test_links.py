@@ -37,6 +37,14 @@ def test_references_are_distinct_and_in_document_order():
     assert list(hrefs(tree(markup))) == ["b", "a", "c"]
 
 
+def test_a_rel_is_read_so_far_as_anybody_writes_one():
+    words = "x " * 400
+    assert list(hrefs(tree(f"<a href=a rel='{words} nofollow'><a href=b rel='{words * 2} nofollow'>")).values()) == [
+        False,
+        True,
+    ]
+
+
 def test_a_reference_is_vouched_for_by_any_link_that_no_rel_qualifies():
     markup = (
         "<a href=a rel='me NOFOLLOW'>1</a><a href=b rel=ugc>2</a><a href=b#x rel=me>3</a><area href=c rel=sponsored>"
@@ -107,6 +115,7 @@ def test_a_base_in_a_comment_is_none():
         ("?q=한", "cp949", "?q=%C7%D1"),
         ("?q=한", "windows-1252", "?q=%26%2354620%3B"),
         ("?q=a b", "windows-1252", "?q=a b"),
+        pytest.param(f"?q={'ü' * 3000}", "windows-1252", f"?q={'ü' * 3000}", id="far too long for any URL"),
     ],
 )
 def test_a_query_is_sent_in_the_page_s_own_encoding(href, encoding, encoded):
@@ -126,6 +135,8 @@ def test_a_query_is_sent_in_the_page_s_own_encoding(href, encoding, encoded):
         ("<!-- <a href=a>", []),
         ("<script>'<a href=a>'</script><STYLE><a href=b></STYLE><a href=c#1><a href=c#2>", ["c"]),
         ("<a href=''><a href='#x'><a title=\"<a href=b>", ["b"]),
+        pytest.param(f"<a href='&#{'9' * 5000}'><a href=b>", [f"&#{'9' * 5000}".partition("#")[0], "b"], id="digits"),
+        pytest.param(f"<a href='{'&amp;' * 40_000}'><a href=b>", ["&amp;" * 40_000, "b"], id="too long to be read"),
     ],
 )
 def test_links_are_found_in_markup_that_no_tree_can_hold(markup, found):

@@ -6,6 +6,7 @@ import threading
 from itertools import count
 
 import pytest
+from lxml import etree
 
 from costs import resident_bytes
 from crawl_consumer import parser
@@ -74,3 +75,25 @@ def test_each_thread_has_a_parser_of_its_own():
 
 if __name__ == "__main__":
     print(grown_bytes(sys.argv[1]))
+
+
+@pytest.mark.parametrize("depth", [1, 200, 248])
+def test_what_is_shallow_becomes_the_same_tree_either_way(depth):
+    markup = b"<div>" * (depth - 1) + b"<p>text<a href=x>link</a><b>misnested<i></b></i>"
+    (shallow, error), (deep, _) = parser.parse_shallow(markup), parser.parse(markup)
+    assert error is None
+    assert etree.tostring(shallow) == etree.tostring(deep)
+
+
+@pytest.mark.parametrize(
+    "markup", [b"<div>" * 300 + b"<a href=x>", b"<p title=" + b"x" * (11 << 20) + b">"], ids=["deep", "long"]
+)
+def test_what_is_not_shallow_is_for_the_other_parser(markup):
+    assert parser.parse_shallow(markup) is None
+    assert parser.parse(markup)[1] is None
+
+
+def test_a_page_after_a_deep_one_is_judged_by_itself():
+    assert parser.parse_shallow(b"<div>" * 300) is None
+    root, error = parser.parse_shallow(b"<p>x")
+    assert (root.findtext(".//p"), error) == ("x", None)

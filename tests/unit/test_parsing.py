@@ -64,6 +64,46 @@ def test_a_harmless_page_is_parsed_whatever_its_size(body):
     assert asyncio.run(main()) == ("", FOUND)
 
 
+@pytest.mark.parametrize("size", [TAME_BYTES + 1, UNTRIED_BYTES + 1])
+@pytest.mark.parametrize(("start", "threads"), [(b"", 0), (b"<div>" * 300, 1)], ids=["shallow", "deep"])
+def test_tame_pages_are_parsed_at_once_unless_they_are_deep(size, start, threads, monkeypatch):
+    made = []
+    monkeypatch.setattr(Page, "parse_apart", lambda page, parse=Page.parse_apart: made.append(1) or parse(page))
+
+    async def main():
+        async with Parsing() as parsing:
+            return await read(parsing, start + b'<p class="x"><a href="x">a link</a>' * (size // 30)), parsing.child_pid
+
+    (refusal, found), child = asyncio.run(main())
+    assert (refusal, found, len(made)) == ("", FOUND, threads)
+    assert (child is not None) == bool(threads and size > UNTRIED_BYTES)
+
+
+def test_markup_that_grows_in_utf8_is_as_large_as_it_becomes_there():
+    names = "<p>" + "é" * (TAME_BYTES - 10)
+    body = names.encode("windows-1252")
+
+    async def main():
+        async with Parsing() as parsing:
+            other = page(body, charset="windows-1252")
+            async with parsing.of(other):
+                return "_parsed" in other.__dict__
+
+    assert len(body) <= TAME_BYTES < len(names.encode())
+    assert asyncio.run(main())
+
+
+def test_a_page_that_outlives_its_parsing_is_no_error():
+    async def main():
+        async with Parsing() as parsing:
+            held = parsing.of(page(LARGE))
+            await held.__aenter__()
+        await held.__aexit__(None, None, None)
+        await asyncio.sleep(0)
+
+    asyncio.run(main(), debug=True)
+
+
 def test_what_is_no_page_is_left_alone():
     async def main():
         async with Parsing(cpu_s=1) as parsing:

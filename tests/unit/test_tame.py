@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawl_consumer import parser
-from crawl_consumer.tame import MOST_NODES, TAG_BYTES, is_tame, single_quoted, tags_end
+from crawl_consumer.tame import MOST_NODES, MOST_TAGS, TAG_BYTES, is_tame, single_quoted, tags_end
 
 #: Ways to write an attribute, some of which hide that the tag goes on after it.
 ATTRIBUTES = [
@@ -69,6 +69,12 @@ def test_more_nodes_than_memory_is_meant_for_are_not_tame(many):
     nodes = 2 + many.count(" ")
     assert is_tame((many * (MOST_NODES // nodes // 4)).encode())
     assert not is_tame((many * (MOST_NODES // nodes + 1)).encode())
+
+
+def test_more_tags_than_there_is_time_for_are_not_tame():
+    line = '<p class="x"></p>'
+    assert is_tame((line * (MOST_TAGS // 2)).encode())
+    assert not is_tame((line * (MOST_TAGS // 2 + 1)).encode())
 
 
 @pytest.mark.parametrize("markup", ["x" * 200_000, "<p>" * 60_000, "<p>text</p>" * 20_000])

@@ -63,8 +63,14 @@ def _new_names(visit: int) -> bytes:
     return answer(body)
 
 
+def _tame_ends() -> bytes:
+    """As many tags that end, in as many elements that are open, as there may be without a trial of the page."""
+    line = b"</x>" * 100 + b'<p id="x">'
+    return _filled(_again(line), b"<x><div>" + b"<y>" * 240, _LINK, full_bytes=390_000)
+
+
 #: Why a crowd is not parsed, in the words of :mod:`crawl_consumer.parse_child`.
-_TREE = "MiB to parse"
+_TREE, _S = "MiB to parse", "s to parse"
 #: For pages that take a tenth of a limit here, and may take all of it elsewhere.
 _heavy = partial(Hazard, or_else="unparsable")
 _LAUGHS = b"".join(b'<!ENTITY l%d "%b">' % (n + 1, b"&l%d;" % n * 10) for n in range(9))
@@ -75,11 +81,13 @@ _TREES = (
     Hazard("deep-nesting", "ok", _page(lambda: b"<div>" * 100_000 + _LINK), links=1),
     _heavy("deepest-nesting", "ok", _page(lambda: _filled(_again(b"<b>"), last=_LINK)), links=1),
     _heavy("nested-links", "ok", _page(lambda: _filled(_numbered(b"<div><a href=%d>"))), links=1000),
+    Hazard("ends-in-depth", "unparsable", _page(lambda: _filled(_again(b"</x>"), b"<x><div>" + b"<y>" * 2000)), _S),
+    Hazard("some-ends-in-depth", "ok", _page(_tame_ends), links=1),
     Hazard("unclosed-tables", "ok", _page(lambda: _filled(_again(b"<table><tr><td>"), last=_LINK)), links=1),
     _heavy("misnested", "ok", _page(lambda: _filled(_again(b"<b><i><p></b></i>"), last=_LINK)), links=1),
     Hazard("many-links", "unparsable", _page(lambda: _filled(_numbered(b"<a href=%d>"))), _TREE),
     Hazard("enough-links", "ok", _page(lambda: _filled(_numbered(b"<a href=%d>"), full_bytes=2 << 20)), links=99_999),
-    Hazard("many-attributes", "unparsable", _page(partial(_attributes, _FULL_BYTES)), "s to parse"),
+    Hazard("many-attributes", "unparsable", _page(partial(_attributes, _FULL_BYTES)), _S),
     Hazard(
         "hidden-attributes", "unparsable", _page(lambda: _filled(_numbered(b" a%d='\">'"), b"<p", b">")), "s to parse"
     ),
