@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, required=True, help="Python of the other crawlers' virtual environment")
     parser.add_argument("--rounds", type=int, default=9, help="odd, so that slow contenders open and close them")
-    parser.add_argument("--copies", type=int, default=3, help="of the Python manual, 530 URLs each")
+    parser.add_argument("--copies", type=int, default=6, help="of the Python manual, 530 URLs each")
     parser.add_argument("--only", help="names of contenders, separated by commas; nothing is written then")
     parser.add_argument("--quick", action="store_true", help="one round over one copy: whether it runs, not how fast")
     parser.add_argument("--json", type=Path, help="keep the figures of every round in this file")
