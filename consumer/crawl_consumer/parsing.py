@@ -14,7 +14,6 @@ What a spider does with the tree is its own affair, and goes on in the event loo
 """
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Self, TypeVar
 
+from crawl_consumer import heap
 from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
 from crawl_consumer.tame import TAG_BYTES, is_tame
@@ -35,13 +35,8 @@ UNTRIED_BYTES = 512 << 10
 #: Pages between the two that are parsed at a time, and whose trees may be in memory; the worst take 24 MiB each.
 MODERATE = 4
 
-#: Seconds after a costly page until memory that is free goes back to the system. Done after each of them, this would
-#: cost more than to parse the page: what the next one takes has then to be got again, 14,000 page faults for 2.5 MiB.
+#: Seconds after a costly page until memory that is free goes back to the system.
 GIVE_BACK_AFTER_S = 5.0
-
-#: Gives memory that is free back to the system, where the C library can: without it, each of our threads would keep
-#: what the largest tree has taken that it ever made.
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", int)
 
 _T = TypeVar("_T")
 
@@ -121,7 +116,7 @@ class Parsing:
     def _give_back(self) -> None:
         self._giving_back = None
         with suppress(RuntimeError):  # closed meanwhile
-            self._costly_thread.submit(_trim, 0)
+            self._costly_thread.submit(heap.give_back)
 
     async def _tried(self, markup: bytes) -> str:
         child = self._child = self._child or await _started(*self._limits)

@@ -1,7 +1,6 @@
 """crawl-consumer: take URLs from queues, fetch them, keep items, publish links."""
 
 import asyncio
-import gc
 import json
 import logging
 import sys
@@ -12,7 +11,7 @@ from dataclasses import asdict
 import typer
 from rich.console import Console
 
-from crawl_consumer import progress
+from crawl_consumer import heap, progress
 from crawl_consumer.cli.consumer_options import (
     CacheOption,
     ConcurrencyOption,
@@ -126,10 +125,7 @@ async def _work(settings: ConsumerSettings, topology: Topology, *, quiet: bool, 
         if not quiet:
             hosts = lambda: worker.tally.distinct_hosts_in_window  # noqa: E731
             _background(stack, progress.show(worker.books, console=Console(stderr=True), hosts=hosts))
-        # Modules and settings stay. The cycle collector would go through all of them again with every hundred pages:
-        # 7% of a page's CPU (https://docs.python.org/3/library/gc.html#gc.freeze).
-        gc.collect()
-        gc.freeze()
+        heap.prepare()
         await worker.run()
         return worker.tally
 
