@@ -5,7 +5,6 @@ behind the others; what these visits cost is told as their mean.
 """
 
 import asyncio
-import ctypes
 import gc
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from crawl_consumer import harvest
+from crawl_consumer import harvest, heap
 from crawl_consumer.fetch import Fetcher, FetchLimits
 from crawl_consumer.outcome import Dead, Finish, Verdict, judge, unparsable
 from crawl_consumer.page import MAX_TITLE_CHARS, Page
@@ -165,6 +164,7 @@ async def visit_all(origin: str, times: int, hazards: Sequence[Hazard]) -> None:
             fetchers[limits] = await stack.enter_async_context(fetcher)
         visitor = Visitor(origin, fetchers, await stack.enter_async_context(Parsing(cpu_s=PARSING_CPU_S)))
         await visitor.visit(HAZARDS[_HARMLESS], 0, Cost(_HARMLESS))
+        heap.prepare()
         _begin_peak()
         print(json.dumps({"base_rss_bytes": _rss_bytes("VmRSS")}), flush=True)
         for hazard in hazards:
@@ -207,7 +207,7 @@ def _cpu_s_of(pid: int) -> float:
 def _begin_peak() -> None:
     """Give back what earlier hazards have left, and forget the highest RSS so far (man 5 proc)."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    heap.give_back()
     Path("/proc/self/clear_refs").write_text("5")
 
 
