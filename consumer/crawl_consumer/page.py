@@ -17,6 +17,7 @@ from crawl_consumer import links, markup, parser
 from crawl_consumer.charset import detect
 from crawl_consumer.follow import Follow, FollowAll
 from crawl_consumer.links import Patterns
+from crawl_consumer.page_links import PageLinks
 from crawl_consumer.parser import MAX_DEPTH
 from crawl_consumer.response import Response
 from crawl_consumer.spiders.items import Draft
@@ -72,8 +73,6 @@ class Page:
         self.meta: Mapping[str, Any] = message.meta or {}
         self.rejected: Counter[str] = Counter()
         self._header_charset = response.header_charset
-        self._resolved: set[str] = set()
-        self._not_resolved: Counter[str] = Counter()  #: of the page's links, until a spider asks for them
 
     def __repr__(self) -> str:
         return f"Page({self.url!r}, status={self.status}, content_type={self.content_type!r}, depth={self.depth})"
@@ -118,28 +117,20 @@ class Page:
         """A parsel selector on the same tree (https://parsel.readthedocs.io/)."""
         return Selector(root=self.tree, type="html")
 
-    @cached_property
+    @property
     def base_url(self) -> str:
         """What references on this page are relative to."""
-        return links.base_url(self.tree, self.url)
-
-    @cached_property
-    def _folder(self) -> str:
-        return links.folder(self.base_url)
-
-    @cached_property
-    def _written(self) -> links.Written:
-        return links.written(self.tree)
+        return self._links.base_url
 
     @property
     def metas(self) -> list[tuple[str, str]]:
         """Name and content of its meta elements."""
-        return self._written.metas
+        return self._links.written.metas
 
-    @cached_property
+    @property
     def unendorsed(self) -> frozenset[str]:
         """The canonical URLs that it links to, but only with ``rel`` nofollow, ugc or sponsored."""
-        return frozenset([url for url, endorsed in self._links.items() if not endorsed])
+        return self._links.unendorsed
 
     def css(self, query: str) -> SelectorList[Selector]:
         """Select by CSS, for example ``page.css("h1::text").getall()``."""
@@ -179,11 +170,12 @@ class Page:
     def read_apart(self) -> None:
         """As :meth:`parse_apart`, and find its links."""
         self.parse_apart()
-        self._links  # noqa: B018 - what is asked for once is kept
+        self._links.found  # noqa: B018 - what is asked for once is kept
 
     def give_up(self, why: str) -> None:
         """Take it for a page without markup from now on, and ``why`` for the parser's error."""
-        self.__dict__.update(_parsed=(etree.Element("html"), why), _links={})
+        empty = etree.Element("html")
+        self.__dict__.update(_parsed=(empty, why), _links=PageLinks(empty, self.url, self.encoding, self.rejected))
 
     def links(
         self, *, css: str | None = None, xpath: str | None = None, allow: Patterns = (), deny: Patterns = ()
@@ -201,24 +193,10 @@ class Page:
             re.error: a pattern is.
         """
         if css is None and xpath is None:
-            found = self._all_links()
+            found = self._links.all()
         else:
-            found = self._links_in([*(self.css(css) if css else ()), *(self.xpath(xpath) if xpath else ())])
+            found = self._links.within([*(self.css(css) if css else ()), *(self.xpath(xpath) if xpath else ())])
         return links.chosen(found, allow, deny) if allow or deny else found
-
-    def _all_links(self) -> list[str]:
-        found = list(self._links)
-        self.rejected.update(self._not_resolved)
-        self._not_resolved.clear()
-        return found
-
-    def _links_in(self, regions: Iterable[Selector]) -> list[str]:
-        references = dict.fromkeys([reference for region in regions for reference in links.references_in(region)])
-        found: dict[str, None] = {}
-        for reference in references:
-            with suppress(UrlInvalid):  # it was counted
-                found[self.resolve(reference)] = None
-        return list(found)
 
     def resolve(self, href: str) -> str:
         """The canonical URL of a reference on this page.
@@ -226,11 +204,7 @@ class Page:
         Raises:
             UrlInvalid: it is none that could be crawled; the message is the reason, and it was counted.
         """
-        try:
-            return self._resolve(href)
-        except UrlInvalid as error:
-            self.rejected[str(error)] += 1
-            raise
+        return self._links.resolve_or_count(href)
 
     def item(self, model: type, /, **fields: object) -> Draft:
         """An item of this class, to be yielded: it is validated then, and a refused one is a dead letter of its own.
@@ -268,7 +242,7 @@ class Page:
         href = links.reference(link)
         errand = _errand(to, route, priority, meta)
         with suppress(UrlInvalid):  # whoever takes it counts it
-            href = self._resolve(href) if href else href
+            href = self._links.resolve(href) if href else href
         return Follow(href, errand)
 
     def follow_all(
@@ -297,39 +271,12 @@ class Page:
 
     def has_resolved(self, urls: Iterable[str]) -> bool:
         """Whether all of these are canonical URLs that this page has resolved references to."""
-        return self._resolved.issuperset(urls)
+        return self._links.has_resolved(urls)
 
     @cached_property
-    def _links(self) -> dict[str, bool]:
-        """Canonical URLs, and whether the page vouches for one of its links there."""
-        found: dict[str, bool] = {}
-        references = self._written.references
-        if self.parse_error:
-            references = references | dict.fromkeys(
-                links.hrefs_of_text(self.in_utf8().decode("utf-8", "replace")), True
-            )
-        if self._written.left_out:
-            self._not_resolved["too_many_links"] += self._written.left_out
-        known = links.remembered(self._folder) if self.encoding.startswith("utf") else {}
-        for href, endorsed in references.items():
-            if (url := known.get(href)) is None:
-                try:
-                    url = self._resolve(href)
-                except UrlInvalid as error:
-                    self._not_resolved[str(error)] += 1
-                    continue
-            found[url] = endorsed or found.get(url, False)
-        self._resolved.update(found)
-        return found
-
-    def _resolve(self, href: str) -> str:
-        if href in self._resolved:  # canonical URLs stand for themselves
-            return href
-        if not href.isascii() and not self.encoding.startswith("utf"):
-            href = links.with_encoded_query(href, self.encoding)
-        url = links.resolve(self.base_url, self._folder, href)
-        self._resolved.add(url)
-        return url
+    def _links(self) -> PageLinks:
+        unparsed = self.in_utf8() if self.parse_error else b""
+        return PageLinks(self.tree, self.url, self.encoding, self.rejected, unparsed=unparsed)
 
     @cached_property
     def _parsed(self) -> tuple[etree._Element, str | None]:
