@@ -22,10 +22,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Self, TypeVar
 
-from crawl_consumer import heap
 from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
 from crawl_consumer.tame import TAG_BYTES, is_tame
+from crawl_producer import heap
 
 #: Bytes of markup up to which any page is parsed at once: ordinary ones take 3 ms then, and the worst a second.
 TAME_BYTES = TAG_BYTES

@@ -12,7 +12,7 @@ import pytest
 FREED_A_TREE = """
 import ctypes, gc, sys
 from lxml import etree
-from crawl_consumer import heap
+from crawl_producer import heap
 
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in

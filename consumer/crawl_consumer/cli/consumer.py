@@ -11,7 +11,7 @@ from dataclasses import asdict
 import typer
 from rich.console import Console
 
-from crawl_consumer import heap, progress
+from crawl_consumer import progress
 from crawl_consumer.cli.consumer_options import (
     CacheOption,
     ConcurrencyOption,
@@ -36,7 +36,7 @@ from crawl_consumer.supervisor import Supervisor, child_command, supervisor_gone
 from crawl_consumer.tally import Tally
 from crawl_consumer.worker import Worker
 from crawl_dedup import BatchedRedis, LedgerName, Progress, read_progress
-from crawl_producer import opening
+from crawl_producer import heap, opening
 from crawl_producer.command import (
     DebugOption,
     ExitCode,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from crawl_consumer import harvest, heap
+from crawl_consumer import harvest
 from crawl_consumer.fetch import Fetcher, FetchLimits
 from crawl_consumer.outcome import Dead, Finish, Verdict, judge, unparsable
 from crawl_consumer.page import MAX_TITLE_CHARS, Page
@@ -30,6 +30,7 @@ from crawl_dedup import UrlInvalid, canonicalize, join
 from crawl_dev.hostile.hazard import DEFAULT, Hazard
 from crawl_dev.hostile.hazards import HAZARDS
 from crawl_dev.hostile.web import MAKE
+from crawl_producer import heap
 from crawl_producer.guard import Guard
 from crawl_producer.message import UrlMessage
 from crawl_producer.scope import Scope

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from crawl_dedup import BatchedRedis, Fingerprint, Fingerprinter, open_plain_redis
-from crawl_producer import opening
+from crawl_producer import heap, opening
 from crawl_producer.admission import Admission, Limits
 from crawl_producer.amqp import AmqpBroker
 from crawl_producer.broker import Broker
@@ -67,6 +67,7 @@ class SeedRun:
             AmqpBroker(topology.connection, name=PROGRAM) as broker,
             opening.ledgers(redis, topology, crawl, topology.groups(crawl), consumer=consumer) as ledgers,
         ):
+            heap.prepare()
             limits = Limits.of(topology.crawls[crawl].scope)
             admission = Admission(ledgers, broker, self.router, limits=limits, refused_tries=None)
             seeding = self._seeding(admission, ledgers[0].seed_parent)
