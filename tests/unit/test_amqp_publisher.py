@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from pika import BasicProperties, spec
+from pika import BasicProperties, frame, spec
 
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.publisher import RENEW_S, Publisher
@@ -26,8 +26,9 @@ class Raw:
 
     def basic_publish(self, exchange, routing_key, body, properties, *, mandatory):
         assert mandatory
-        assert properties.delivery_mode == 2
-        self.sent.append(properties.message_id)
+        _, header = frame.decode_frame(frame.Header(1, len(body), properties).marshal())
+        assert header.properties.delivery_mode == 2
+        self.sent.append(header.properties.message_id)
 
 
 class FakeChannel:

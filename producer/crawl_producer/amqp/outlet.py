@@ -14,12 +14,11 @@ from crawl_producer.amqp.channel import Channel
 from crawl_producer.amqp.confirms import Confirms, Entry
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.link import Link
+from crawl_producer.amqp.publication import properties
 from crawl_producer.errors import PublishRefused, Unconfirmed, Unroutable
 
 log = logging.getLogger(__name__)
 
-#: AMQP's delivery mode for messages that survive a restart of the broker.
-_PERSISTENT = 2
 #: RabbitMQ does not say which (https://www.rabbitmq.com/docs/confirms#server-sent-nacks).
 _REFUSED = "it is full, or a quorum queue without a leader just now: see crawl-status"
 
@@ -86,12 +85,7 @@ class Outlet:
                 message.exchange,
                 message.routing_key,
                 message.body,
-                BasicProperties(  # type: ignore[no-untyped-call]
-                    headers=dict(message.headers),
-                    delivery_mode=_PERSISTENT,
-                    priority=message.priority,
-                    message_id=message.message_id,
-                ),
+                properties(message.message_id, dict(message.headers), message.priority),  # type: ignore[arg-type]
                 mandatory=True,
             )
         except Exception as error:  # noqa: BLE001 - whatever pika's encoder thinks of strange values

@@ -9,7 +9,7 @@ from pika import exceptions as pika_exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
 
 from crawl_dedup.crash_points import reached
-from crawl_producer.amqp import frames
+from crawl_producer.amqp import frames, publication
 from crawl_producer.amqp.errors import Closed
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,12 @@ class JoinedConnection(AsyncioConnection):
         if not self.is_closed:
             self._adapter_emit_data(data)
             reached("amqp.written")
+
+    def _send_message(
+        self, channel_number: int, method_frame: Any, content: tuple[publication.Properties, bytes]
+    ) -> None:
+        encoded = publication.frames(channel_number, method_frame, content, body_max_bytes=self._body_max_length)
+        self._output_marshaled_frames(list(encoded))  # nothing is sent of what cannot be encoded
 
     def _read_frame(self) -> tuple[int, Any]:
         return frames.read(self._frame_buffer)
