@@ -36,7 +36,7 @@ def test_four_consumers_use_the_slots_of_forty_hosts_and_no_more(environment, tm
         tallies = crawl.run(4)
         seen = assert_polite(web.requests(), 0.5)
     assert seen.requests == 40 * 24
-    assert seen.throughput > 0.9  # 0.99 on a machine that has nothing else to do
+    assert seen.throughput > 0.75  # 0.99 on a machine that has nothing else to do, 0.9 on one that is overloaded
     assert max(tally["most_hosts_in_window"] for tally in tallies) >= 30
     assert all(tally["distinct_hosts_in_window"] == 0 for tally in tallies)
 

@@ -5,6 +5,7 @@ Reading takes nothing away: acknowledgements only ask for more. Source: https://
 
 import asyncio
 import math
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,8 +30,8 @@ PREFETCH = 2000
 QUIET_S = 2.0
 #: Silence after which its last chunk has come: the broker sends a chunk in one go.
 CHUNK_QUIET_S = 0.5
-#: In the words of a node that cannot serve a stream.
-_NO_REPLICA = "does not have a replica"
+#: In the words of a node that cannot serve a stream: those of RabbitMQ 3, and of 4.
+_NO_REPLICA = re.compile("does not have a (?:running )?replica")
 #: A cluster whose nodes were restarted starts its replicas anew one by one; for some seconds no node may have one.
 REPLICA_WAIT_S = 30.0
 #: Between two nodes that were asked.
@@ -97,7 +98,7 @@ async def _at_a_node_that_has_it(connection: Connection, queue: str, name: str) 
             return link, await _last_offset(await link.channel(), queue)
         except Closed as closed:
             await link.close()
-            if _NO_REPLICA not in str(closed) or loop.time() > until_s:
+            if not _NO_REPLICA.search(str(closed)) or loop.time() > until_s:
                 raise _ours(closed, queue) from closed
             nodes = (*nodes[1:], nodes[0])
             await asyncio.sleep(NEXT_NODE_S)
