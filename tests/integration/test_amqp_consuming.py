@@ -101,7 +101,8 @@ def test_a_queue_that_is_deleted_is_consumed_again_when_it_is_back(rabbit, fresh
             assert delivery.body == body
             assert delivery.ack()
         await until(lambda: empty(broker))
-        assert broker.statistics().reconnects == 0
+        # RabbitMQ 4.0 may end the connection with INTERNAL_ERROR when a queue goes under its consumer: 1 in 50 times.
+        assert broker.statistics().reconnects <= 1
 
     async def empty(broker):
         return await broker.depth("q") == QueueDepth(ready=0, consumers=1)
