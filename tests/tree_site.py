@@ -6,11 +6,18 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+#: Far longer than it takes until all are asked for.
+TOGETHER_S = 60
+
 
 @contextmanager
-def tree_site(pages, links):
-    """``home`` and ``asked``: page n links to pages n * links + 1 to (n + 1) * links; the home page is number 0."""
+def tree_site(pages, links, *, together=False):
+    """``home`` and ``asked``: page n links to pages n * links + 1 to (n + 1) * links; the home page is number 0.
+
+    ``together``: none of the home page's children is answered until all of them are asked for.
+    """
     asked = Counter()
+    children_of_home = threading.Barrier(links)
 
     class Tree(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -18,6 +25,8 @@ def tree_site(pages, links):
         def do_GET(self):
             asked[self.path] += 1
             number = int(self.path[1:] or 0)
+            if together and 1 <= number <= links:
+                children_of_home.wait(TOGETHER_S)
             children = range(number * links + 1, min((number + 1) * links + 1, pages))
             body = "".join(f'<a href="/{child}">x</a>' for child in children).encode()
             self.send_response(200)

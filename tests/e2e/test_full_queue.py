@@ -61,14 +61,14 @@ def test_a_queue_far_smaller_than_the_crawl_slows_it_down_and_loses_nothing(boun
 
 
 def test_consumers_that_all_hold_parents_whose_links_are_refused_do_not_stand_still(bounded, rabbit, fresh_vhost):
-    """Each takes more URLs than the queue has room for, and all of them bring links at once."""
+    """Each takes more URLs than the queue has room for, and ten of them bring ten links each at once."""
     commands, pages = bounded(2), 250
 
     def consumers_of(queue):
         found = rabbit.list_queues("name", "consumers", vhost=fresh_vhost)
         return next(one["consumers"] for one in found if one["name"] == queue)
 
-    with tree_site(pages, LINKS) as site:
+    with tree_site(pages, LINKS, together=True) as site:
         consumers = [commands.consumer("--quiet", "--json", "--concurrency", "8") for _ in range(3)]
         wait_until(lambda: consumers_of("docs.pages") == 3, "three consumers")
         commands.run("crawl-seed", site.home)
