@@ -50,7 +50,7 @@ class PageLinks:
         found: dict[str, bool] = {}
         references = self.written.references
         if self._unparsed:
-            text = self._unparsed.decode("utf-8", "replace")
+            text, self._unparsed = self._unparsed.decode("utf-8", "replace"), b""
             references = references | dict.fromkeys(links.hrefs_of_text(text), True)
         if self.written.left_out:
             self._not_resolved["too_many_links"] += self.written.left_out

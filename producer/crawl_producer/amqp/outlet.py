@@ -85,7 +85,7 @@ class Outlet:
                 message.exchange,
                 message.routing_key,
                 message.body,
-                properties(message.message_id, dict(message.headers), message.priority),  # type: ignore[arg-type]
+                properties(message.message_id, message.headers, message.priority),  # type: ignore[arg-type]
                 mandatory=True,
             )
         except Exception as error:  # noqa: BLE001 - whatever pika's encoder thinks of strange values

@@ -5,7 +5,7 @@ pika encodes each from the beginning, field by field, which is a quarter of what
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -47,19 +47,19 @@ class Bare:
         return [_before_the_id(self._priority), bytes([len(name)]), name]
 
 
-def properties(message_id: str, headers: dict[str, object], priority: int | None) -> Properties:
+def properties(message_id: str, headers: Mapping[str, object], priority: int | None) -> Properties:
     """Those of a persistent message."""
     if not headers:
         return Bare(message_id, priority)
     made: Properties = BasicProperties(  # type: ignore[no-untyped-call]
-        headers=headers, delivery_mode=_PERSISTENT, priority=priority, message_id=message_id
+        headers=dict(headers), delivery_mode=_PERSISTENT, priority=priority, message_id=message_id
     )
     return made
 
 
 def frames(
     channel: int, method: spec.Basic.Publish, content: tuple[Properties, bytes], *, body_max_bytes: int
-) -> Iterator[bytes]:
+) -> list[bytes]:
     """A publication's method, its header, and its body in frames of so many bytes at most.
 
     Raises:
@@ -69,11 +69,14 @@ def frames(
     encoded = b"".join(known.encode())
     size = _CONTENT_BYTES + len(encoded)
     header = _HEADER.pack(spec.FRAME_HEADER, channel, size, known.INDEX, len(body))
-    yield _method(channel, method.exchange, method.routing_key, method.mandatory)
-    yield b"".join((header, encoded, _END))
+    made = [
+        _method(channel, method.exchange, method.routing_key, method.mandatory),
+        b"".join((header, encoded, _END)),
+    ]
     for start in range(0, len(body), body_max_bytes):
         part = body[start : start + body_max_bytes]
-        yield b"".join((_FRAME.pack(spec.FRAME_BODY, channel, len(part)), part, _END))
+        made.append(b"".join((_FRAME.pack(spec.FRAME_BODY, channel, len(part)), part, _END)))
+    return made
 
 
 @lru_cache(_METHODS)

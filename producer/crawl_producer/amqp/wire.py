@@ -53,7 +53,7 @@ class JoinedConnection(AsyncioConnection):
         self, channel_number: int, method_frame: Any, content: tuple[publication.Properties, bytes]
     ) -> None:
         encoded = publication.frames(channel_number, method_frame, content, body_max_bytes=self._body_max_length)
-        self._output_marshaled_frames(list(encoded))  # nothing is sent of what cannot be encoded
+        self._output_marshaled_frames(encoded)  # all or nothing: what cannot be encoded has raised
 
     def _read_frame(self) -> tuple[int, Any]:
         return frames.read(self._frame_buffer)
