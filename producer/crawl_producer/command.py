@@ -17,14 +17,10 @@ import typer
 
 from crawl_dedup import Secrets, crash_points, escaped, shown
 from crawl_dedup.errors import CrawlError
+from crawl_producer.loop import new_loop
 from crawl_producer.settings import LoadedTopology, load
 
 _T = TypeVar("_T")
-
-_new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
-# Neither on Windows nor on every Python; asyncio's own loop does the same, only slower.
-with contextlib.suppress(ImportError):
-    from uvloop import new_event_loop as _new_loop
 
 #: What is left of libraries' own logging without --debug: our errors say once what pika's modules say each time, and
 #: aiohttp's warnings are about bad cookies, one for each that a site sends.
@@ -122,7 +118,7 @@ def run(
     set_up_logging(debug=debug, level=log_level)
     _arm()
     with reporting(program, debug=debug):
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             code = runner.run(main())
         if sys.stdout is not None:
             # A full disk or a closed pipe is met here, where it can be told, not as the interpreter leaves.

@@ -105,6 +105,14 @@ def test_sigterm_in_the_middle_costs_nothing(docs, reference, requests, commands
     assert_complete(commands, reference, requests(), queues)
 
 
+def test_a_consumer_takes_no_thread_where_all_is_told_by_address(docs, requests, commands):
+    """With a thread each page would cost more; see crawl_producer/loop.py."""
+    seeded(commands, docs.url)
+    consumer = commands.start("crawl-consumer", "--queue", "docs.*", "--concurrency", str(CONCURRENCY))
+    wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
+    assert len(os.listdir(f"/proc/{consumer.pid}/task")) == 1
+
+
 def named(folder, name):
     """A topology whose docs crawl tells the site this name."""
     topology = yaml.safe_load((ROOT / "exchanges.yaml").read_text())
