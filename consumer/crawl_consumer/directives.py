@@ -78,6 +78,8 @@ def _words(field: str, ours: frozenset[str]) -> Iterator[str]:
 
 def _without(parsed: Parsed, urls: frozenset[str], reason: str) -> Parsed:
     kept = tuple([url for url in parsed.follows if url not in urls])
-    left_out = len(parsed.follows) - len(kept)
-    rejected = Counter(parsed.rejected) + Counter({reason: left_out})
+    if len(kept) == len(parsed.follows):
+        return parsed
+    rejected = Counter(parsed.rejected)
+    rejected[reason] += len(parsed.follows) - len(kept)
     return replace(parsed, follows=kept, rejected=rejected)

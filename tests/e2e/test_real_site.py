@@ -110,7 +110,7 @@ def test_a_consumer_takes_no_thread_where_all_is_told_by_address(docs, requests,
     seeded(commands, docs.url)
     consumer = commands.start("crawl-consumer", "--queue", "docs.*", "--concurrency", str(CONCURRENCY))
     wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
-    assert len(os.listdir(f"/proc/{consumer.pid}/task")) == 1
+    assert len(list(Path(f"/proc/{consumer.pid}/task").iterdir())) == 1
 
 
 def named(folder, name):

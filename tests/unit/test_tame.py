@@ -1,5 +1,7 @@
 """Markup that is taken for tame costs the parser little, however it was made."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,12 @@ def test_no_element_has_more_attributes_than_the_blocks_between_ends_have_room_f
     markup = "".join(token.format(place, place) for place, token in enumerate(["<a ", *tokens])).encode()
     if tags_end(markup, every_bytes=every_bytes):
         assert most_attributes(markup) <= every_bytes * (single_quoted(markup) + 1)
+
+
+@given(st.lists(st.sampled_from([b"'", b"=", b"\t", b"\n", b"\v", b"\f", b"\r", b" ", b"\0", b"x"]), max_size=40))
+def test_every_single_quotation_mark_that_may_open_a_value_is_counted(parts):
+    markup = b"".join(parts)
+    assert single_quoted(markup) == len(re.findall(rb"=[\t\n\v\f\r \0]*'", markup))
 
 
 def test_ordinary_pages_are_tame_whatever_their_size():
