@@ -100,7 +100,9 @@ class Page:
     @cached_property
     def title(self) -> str | None:
         """The title, white space collapsed; of a longer one its first 4,096 characters."""
-        element = next(self.tree.iter("title"), None)
+        element = self.tree.find("head/title")
+        if element is None:
+            element = next(self.tree.iter("title"), None)
         return None if element is None else markup.collapsed(element.text or "")[:MAX_TITLE_CHARS]
 
     @cached_property

@@ -16,6 +16,9 @@ MOST_TAGS = 100_000
 #: Nodes of the tree: 170 MiB. Each takes a byte of markup at least.
 MOST_NODES = 700_000
 
+#: Values in single quotation marks from which on nothing is tame, and they need not be counted further.
+_NO_STRETCH_LEFT = TAG_BYTES // 2
+
 #: What may stand between ``=`` and the quotation mark that opens a value.
 _WHITE = b"\t\n\v\f\r \0"
 _OPENS = b"=" + _WHITE
@@ -42,7 +45,7 @@ def is_tame(markup: bytes) -> bool:
 def single_quoted(markup: bytes) -> int:
     """Values in single quotation marks, or what might be one: their number at the most."""
     number, start, at = 0, 0, markup.find(b"'")
-    while at >= 0:
+    while at >= 0 and number < _NO_STRETCH_LEFT:
         # Most follow a letter; to look at no more of them is what makes this cheap.
         if at and markup[at - 1] in _OPENS and markup[start:at].rstrip(_WHITE).endswith(b"="):
             number += 1

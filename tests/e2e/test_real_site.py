@@ -111,6 +111,8 @@ def test_a_consumer_takes_no_thread_where_all_is_told_by_address(docs, requests,
     consumer = commands.start("crawl-consumer", "--queue", "docs.*", "--concurrency", str(CONCURRENCY))
     wait_until(lambda: len(requests()) > 150, "the crawl to be in its middle")
     assert len(list(Path(f"/proc/{consumer.pid}/task").iterdir())) == 1
+    consumer.terminate()
+    assert consumer.wait(30) == 0
 
 
 def named(folder, name):

@@ -113,6 +113,7 @@ def test_links_that_nothing_but_rel_nofollow_leads_to_are_left_out():
 def test_what_a_spider_made_up_itself_is_no_link_of_the_page():
     result = kept(LINKS, follows=("http://site.example/made-up", "http://site.example/no"))
     assert paths(result) == ["/made-up"]
+    assert kept(LINKS, follows=("http://site.example/made-up",)).rejected == {}
 
 
 def test_looking_at_rel_counts_no_link_that_the_spider_did_not_ask_for():

@@ -144,6 +144,7 @@ def test_comments_and_processing_instructions_are_no_part_of_the_tree():
 
 def test_the_title_is_the_document_s_with_white_space_collapsed():
     assert page(b"<title>\n a <b>&amp; \xc2\xa0 b</title><svg><title>x</title></svg>").title == "a <b>& b"
+    assert page(b"<head><svg><title>icon</title></svg><title>page</title>").title == "page"
     assert page(b"<body><p>x<title>late</title>").title == "late"
     assert page(b"<title></title>").title == ""
 
