@@ -46,21 +46,23 @@ class Fingerprinter:
         bucket_bits: there are 2^bucket_bits buckets.
     """
 
-    __slots__ = ("_key", "_unused_bits")
+    __slots__ = ("_keyed", "_unused_bits")
 
     def __init__(self, key: bytes, bucket_bits: int) -> None:
         if not 1 <= len(key) <= blake2b.MAX_KEY_SIZE:
             raise ValueError(f"a hash key has 1 to {blake2b.MAX_KEY_SIZE} bytes, not {len(key)}")
-        self._key = key
+        self._keyed = blake2b(digest_size=_DIGEST_BYTES, key=key)  # copied: the key is a block of its own to hash
         self._unused_bits = 64 - bucket_bits
 
     def __call__(self, canonical_url: str) -> Fingerprint:
         """``<bucket in hex>.<signed 64-bit integer>``."""
-        digest = blake2b(canonical_url.encode(), digest_size=_DIGEST_BYTES, key=self._key).digest()
-        member, bits = _MEMBER_AND_BUCKET.unpack(digest)
+        keyed = self._keyed.copy()
+        keyed.update(canonical_url.encode())
+        member, bits = _MEMBER_AND_BUCKET.unpack(keyed.digest())
         return Fingerprint(f"{bits >> self._unused_bits:x}.{member}")
 
     def seed_parent(self, batch: bytes) -> Fingerprint:
         """The synthetic parent of a seed batch: the same bytes always give the same parent."""
-        digest = blake2b(batch, digest_size=_DIGEST_BYTES, key=self._key)
-        return Fingerprint(_SYNTHETIC + digest.hexdigest())
+        keyed = self._keyed.copy()
+        keyed.update(batch)
+        return Fingerprint(_SYNTHETIC + keyed.hexdigest())

@@ -82,7 +82,7 @@ class DelayedRouter(Router):
         self._not_before_ms = not_before_ms
         self._queues: dict[tuple[str, str], Sequence[str]] = {}
 
-    def routes(self, url: str, *, seed: bool) -> Sequence[tuple[str, str]]:
+    def routes(self, url: str, *, seed: bool) -> tuple[tuple[str, str], ...]:
         """The ladder's exchange, with each queue that the crawl's own route would reach as key.
 
         Raises:
@@ -95,7 +95,7 @@ class DelayedRouter(Router):
         if route not in self._queues:
             self._queues[route] = self._reached(*route)
         rung = names.delay_exchange_within(wait_ms)
-        return [(rung, queue) for queue in self._queues[route]]
+        return tuple([(rung, queue) for queue in self._queues[route]])
 
     def _reached(self, exchange: str, key: str) -> Sequence[str]:
         reached = queues_reached(self._topology, exchange, key)

@@ -17,7 +17,7 @@ touched. Whoever forgets the crawl while this runs gives it another mark, in the
 mark that was read before the question, and is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crawl_dedup import Ledger, LedgerForgot, Standing, born_ms
@@ -82,7 +82,7 @@ class _SameWay(Router):
     def __init__(self, messages: Mapping[str, Outgoing]) -> None:
         self._messages = messages
 
-    def routes(self, url: str, *, seed: bool) -> Sequence[tuple[str, str]]:  # noqa: ARG002 - a Router
+    def routes(self, url: str, *, seed: bool) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 - a Router
         message = self._messages[url]
         return ((message.exchange, message.routing_key),)
 

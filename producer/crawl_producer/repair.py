@@ -10,7 +10,7 @@ A URL that the ledger has lost altogether is admitted anew; see :mod:`crawl_prod
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crawl_dedup import Ledger, Standing, shown
 from crawl_producer.admission import NO_LIMITS, REFUSED_PAUSE_MAX_S, REFUSED_PAUSE_S, Admission, Limits
@@ -152,7 +152,7 @@ class Repair:
         free = [url for url, standing in standings.items() if standing is Standing.FREE]
         await self._restart(memories, free)
         # Another source may know where they can go.
-        waiting = [(url, replace(messages[url], message_id=name(url))) for url in free]
+        waiting = [(url, messages[url]._replace(message_id=name(url))) for url in free]
         self._seen.difference_update(map(hash, await self._publish(waiting)))
         lost = {url: messages[url] for url, s in standings.items() if s is Standing.UNKNOWN}
         for memory in memories:

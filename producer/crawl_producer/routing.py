@@ -1,7 +1,6 @@
 """Where a URL's message goes: the exchange and routing key, by the crawl's routes."""
 
 import re
-from collections.abc import Sequence
 
 from crawl_producer.errand import Route
 from crawl_producer.topology import CrawlSpec
@@ -30,7 +29,7 @@ class Router:
         """The (exchange, routing key) of a URL that names its own route; no override touches it."""
         return route[0] or self._own_exchange, route[1]
 
-    def routes(self, url: str, *, seed: bool) -> Sequence[tuple[str, str]]:
+    def routes(self, url: str, *, seed: bool) -> tuple[tuple[str, str], ...]:
         """Every (exchange, routing key) that a message for ``url`` is published to: one, the :meth:`route`."""
         return (self.route(url, seed=seed),)
 

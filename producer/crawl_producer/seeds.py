@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from crawl_dedup import UrlInvalid, canonicalize
 from crawl_producer.errand import Errand
@@ -21,9 +21,8 @@ READ_BYTES = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
-    """A canonical URL.
+class Seed(NamedTuple):
+    """A canonical URL; a tuple for the same reason as :class:`crawl_producer.broker.Outgoing`.
 
     Attributes:
         line: on which it stands, or its number among arguments or entries, from 1.

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from pika import BasicProperties, frame, spec
+from pika import BasicProperties, spec
 
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.publisher import RENEW_S, Publisher
@@ -24,12 +24,6 @@ class Raw:
     def confirm_delivery(self):
         pass
 
-    def basic_publish(self, exchange, routing_key, body, properties, *, mandatory):
-        assert mandatory
-        _, header = frame.decode_frame(frame.Header(1, len(body), properties).marshal())
-        assert header.properties.delivery_mode == 2
-        self.sent.append(header.properties.message_id)
-
 
 class FakeChannel:
     def __init__(self):
@@ -43,6 +37,9 @@ class FakeChannel:
 
     async def call(self, _method, on_confirm):
         self.on_confirm = on_confirm
+
+    def publish(self, message):
+        self.raw.sent.append(message.message_id)
 
     def confirm(self, *tags, nack=False):
         for tag in tags:

@@ -9,6 +9,7 @@ from pika.channel import Channel as PikaChannel
 
 from amqp_recorder import Recorder
 from crawl_producer.amqp.wire import Wire
+from crawl_producer.broker import Outgoing
 
 
 def test_the_private_names_that_are_overridden_or_called_exist():
@@ -16,9 +17,6 @@ def test_the_private_names_that_are_overridden_or_called_exist():
     assert list(emit.parameters) == ["self", "marshaled_frames"]
     assert list(inspect.signature(AsyncioConnection._adapter_emit_data).parameters) == ["self", "data"]
     assert list(inspect.signature(AsyncioConnection._terminate_stream).parameters) == ["self", "error"]
-    send = inspect.signature(AsyncioConnection._send_message)
-    assert list(send.parameters) == ["self", "channel_number", "method_frame", "content"]
-    assert "self._send_message(channel_number, method, content)" in inspect.getsource(AsyncioConnection._send_method)
     assert "self._body_max_length" in inspect.getsource(AsyncioConnection._send_message)
     assert "self._output_marshaled_frames(" in inspect.getsource(AsyncioConnection._send_frame)
 
@@ -27,17 +25,15 @@ def test_pika_answers_some_cancels_with_silence_which_the_subscription_knows():
     assert "consumer is already cancelling" in inspect.getsource(PikaChannel.basic_cancel)
 
 
-def publication(number):
-    properties = spec.BasicProperties(delivery_mode=2, message_id=str(number))
-    return 1, spec.Basic.Publish(exchange="x", routing_key="k", mandatory=True), (properties, b"body")
+def message(number):
+    return Outgoing("x", "k", b"body", str(number))
 
 
 def test_frames_of_one_iteration_leave_together_in_their_order():
     async def act():
         connection = Recorder(asyncio.get_running_loop())
-        connection._body_max_length = 4096
         for number in range(3):
-            connection._send_method(*publication(number))
+            connection.publish(1, message(number))
         assert connection.sent == []
         await asyncio.sleep(0)
         (sent,) = connection.sent
@@ -47,8 +43,8 @@ def test_frames_of_one_iteration_leave_together_in_their_order():
             kinds.append(decoded.NAME)
             sent = sent[size:]
         assert kinds == ["METHOD", "Header", "Body"] * 3
-        assert (connection.frames_sent, connection.bytes_sent) == (9, len(connection.sent[0]))
-        connection._send_method(*publication(9))
+        assert connection.bytes_sent == len(connection.sent[0])
+        connection.publish(1, message(9))
         await asyncio.sleep(0)
         assert len(connection.sent) == 2
 
@@ -58,8 +54,7 @@ def test_frames_of_one_iteration_leave_together_in_their_order():
 def test_frames_of_a_connection_that_went_are_dropped():
     async def act():
         connection = Recorder(asyncio.get_running_loop())
-        connection._body_max_length = 4096
-        connection._send_method(*publication(1))
+        connection.publish(1, message(1))
         connection._set_connection_state(connection.CONNECTION_CLOSED)
         await asyncio.sleep(0)
         assert connection.sent == []

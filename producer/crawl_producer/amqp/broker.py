@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Self
 
 from crawl_dedup.errors import CrawlError
@@ -146,7 +146,7 @@ class AmqpBroker:
 def _sealed(messages: Sequence[Outgoing], seal: Seal) -> Sequence[Outgoing]:
     """With the seal in the headers of those that are to have it: every publication of ours comes through here."""
     return [
-        replace(message, headers={**message.headers, HEADER: seal.of(message.body)}) if message.sealed else message
+        message._replace(headers={**message.headers, HEADER: seal.of(message.body)}) if message.sealed else message
         for message in messages
     ]
 

@@ -10,13 +10,14 @@ from pika.channel import Channel as PikaChannel
 
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.wire import Wire
+from crawl_producer.broker import Outgoing
 
 
 class Channel:
     """One AMQP channel. Open one with :meth:`open`.
 
     Attributes:
-        raw: pika's channel, for what needs no answer (publish, ack).
+        raw: pika's channel, for what needs no answer (ack).
         epoch: the connection that it belongs to; a delivery tag means nothing on any other.
         closed: resolved with the reason when the channel is gone.
     """
@@ -73,6 +74,14 @@ class Channel:
             except (pika_exceptions.AMQPError, AssertionError, TypeError) as error:
                 raise ValueError(f"cannot be encoded for AMQP: {error!r}") from error
             return await self._answer(answer)
+
+    def publish(self, message: Outgoing) -> None:
+        """Send a message, while the channel is open; the broker's answer is a confirm.
+
+        Raises:
+            Exception: it cannot be encoded for AMQP, whatever the encoder thinks of it; nothing was sent.
+        """
+        self.raw.connection.publish(self.raw.channel_number, message)
 
     async def close(self) -> None:
         """Close in order; does nothing when it is closed already."""

@@ -14,7 +14,6 @@ from crawl_producer.amqp.channel import Channel
 from crawl_producer.amqp.confirms import Confirms, Entry
 from crawl_producer.amqp.errors import Closed
 from crawl_producer.amqp.link import Link
-from crawl_producer.amqp.publication import properties
 from crawl_producer.errors import PublishRefused, Unconfirmed, Unroutable
 
 log = logging.getLogger(__name__)
@@ -77,24 +76,18 @@ class Outlet:
         """The message that has waited longest for its confirm."""
         return self._confirms.oldest
 
-    def send(self, entry: Entry, now_s: float) -> None:
-        """Send a message, or settle it with ValueError when AMQP cannot carry it."""
-        message = entry.message
+    def send(self, entry: Entry, now_s: float) -> bool:
+        """Send a message, or settle it with ValueError when AMQP cannot carry it; whether it was sent."""
         try:
-            self.channel.raw.basic_publish(
-                message.exchange,
-                message.routing_key,
-                message.body,
-                properties(message.message_id, message.headers, message.priority),  # type: ignore[arg-type]
-                mandatory=True,
-            )
+            self.channel.publish(entry.message)
         except Exception as error:  # noqa: BLE001 - whatever pika's encoder thinks of strange values
             # Nothing was sent. Not raised here: this may run inside a callback of pika's, which must not raise.
             entry.settle(ValueError(f"{entry} cannot be encoded for AMQP: {error!r}"))
-            return
+            return False
         entry.sent_s = now_s
         self._confirms.sent(entry)
         self._counts.published += 1
+        return True
 
     def wait_anew(self, now_s: float) -> None:
         """Count every message's wait for its confirm from now on: the broker was blocked until now."""

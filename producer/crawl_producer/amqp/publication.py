@@ -1,15 +1,15 @@
-"""A publication as frames: what the messages of a crawl have in common is encoded once.
+"""A publication in bytes: what the messages of a crawl have in common is encoded once.
 
 pika encodes each from the beginning, field by field, which is a quarter of what a seed costs. The bytes are the same
 (AMQP 0-9-1, 2.3.5 and 2.3.5.2); ``tests/unit/test_amqp_publication.py`` compares them.
 """
 
 import struct
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Protocol
 
 from pika import BasicProperties, frame, spec
+
+from crawl_producer.broker import Outgoing
 
 #: AMQP's delivery mode for messages that survive a restart of the broker.
 _PERSISTENT = 2
@@ -24,64 +24,43 @@ _END = bytes([spec.FRAME_END])
 _METHODS = 1024
 
 
-class Properties(Protocol):
-    """What a message's properties are encoded by: pika's, or ours."""
-
-    INDEX: int  #: AMQP's number of the class that they belong to
-
-    def encode(self) -> list[bytes]:
-        """The parts of their bytes."""
-
-
-class Bare:
-    """The properties of a persistent message that has no header fields, like nearly all."""
-
-    INDEX = BasicProperties.INDEX
-
-    def __init__(self, message_id: str, priority: int | None) -> None:
-        self._id, self._priority = message_id, priority
-
-    def encode(self) -> list[bytes]:
-        """See :class:`Properties`. Raises ValueError: the id has more than 255 bytes."""
-        name = self._id.encode()
-        return [_before_the_id(self._priority), bytes([len(name)]), name]
-
-
-def properties(message_id: str, headers: Mapping[str, object], priority: int | None) -> Properties:
-    """Those of a persistent message."""
-    if not headers:
-        return Bare(message_id, priority)
-    made: Properties = BasicProperties(  # type: ignore[no-untyped-call]
-        headers=dict(headers), delivery_mode=_PERSISTENT, priority=priority, message_id=message_id
-    )
-    return made
-
-
-def frames(
-    channel: int, method: spec.Basic.Publish, content: tuple[Properties, bytes], *, body_max_bytes: int
-) -> list[bytes]:
-    """A publication's method, its header, and its body in frames of so many bytes at most.
+def encoded(message: Outgoing, channel: int, *, body_max_bytes: int) -> bytes:
+    """The frames of a publication: its method, its header, and its body in frames of so many bytes at most.
 
     Raises:
-        Exception: a value that AMQP cannot carry, by pika's encoder.
+        Exception: a value that AMQP cannot carry, by pika's encoder or Python's.
     """
-    known, body = content
-    encoded = b"".join(known.encode())
-    size = _CONTENT_BYTES + len(encoded)
-    header = _HEADER.pack(spec.FRAME_HEADER, channel, size, known.INDEX, len(body))
-    made = [
-        _method(channel, method.exchange, method.routing_key, method.mandatory),
-        b"".join((header, encoded, _END)),
+    body, properties = message.body, _properties(message)
+    size = _CONTENT_BYTES + len(properties)
+    parts = [
+        _method(channel, message.exchange, message.routing_key),
+        _HEADER.pack(spec.FRAME_HEADER, channel, size, BasicProperties.INDEX, len(body)),
+        properties,
+        _END,
     ]
     for start in range(0, len(body), body_max_bytes):
         part = body[start : start + body_max_bytes]
-        made.append(b"".join((_FRAME.pack(spec.FRAME_BODY, channel, len(part)), part, _END)))
-    return made
+        parts += (_FRAME.pack(spec.FRAME_BODY, channel, len(part)), part, _END)
+    return b"".join(parts)
+
+
+def _properties(message: Outgoing) -> bytes:
+    """Those of a persistent message. Nearly all have no header fields and differ in their ids alone."""
+    if not message.headers:
+        name = message.message_id.encode()
+        return b"%b%b%b" % (_before_the_id(message.priority), bytes([len(name)]), name)
+    made = BasicProperties(
+        headers=dict(message.headers),
+        delivery_mode=_PERSISTENT,
+        priority=message.priority,
+        message_id=message.message_id,
+    )  # type: ignore[no-untyped-call]
+    return b"".join(made.encode())  # type: ignore[no-untyped-call]
 
 
 @lru_cache(_METHODS)
-def _method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
-    method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)  # type: ignore[no-untyped-call]
+def _method(channel: int, exchange: str, routing_key: str) -> bytes:
+    method = spec.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True)  # type: ignore[no-untyped-call]
     return frame.Method(channel, method).marshal()
 
 

@@ -86,13 +86,14 @@ class Publisher:
     def pump(self) -> None:
         """Send from the line what fits into the window; called whenever there may be room."""
         outlet, line = self._outlet, self._line
-        if not line or outlet is None or self._retiring or self._link.blocked:
+        if not line or outlet is None or not outlet.channel.is_open or self._retiring or self._link.blocked:
             return
         now_s = self._loop.time()
-        while line and outlet.in_flight < self._window and outlet.channel.is_open:
+        room = self._window - outlet.in_flight
+        while line and room > 0:
             entry = line.popleft()
             if not entry.unwanted:
-                outlet.send(entry, now_s)
+                room -= outlet.send(entry, now_s)
 
     async def close(self) -> None:
         """Wait a moment for outstanding confirms, then stop; the link is closed by its owner."""

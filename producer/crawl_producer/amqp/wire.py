@@ -11,6 +11,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from crawl_dedup.crash_points import reached
 from crawl_producer.amqp import frames, publication
 from crawl_producer.amqp.errors import Closed
+from crawl_producer.broker import Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,14 @@ class JoinedConnection(AsyncioConnection):
             self._adapter_emit_data(data)
             reached("amqp.written")
 
-    def _send_message(
-        self, channel_number: int, method_frame: Any, content: tuple[publication.Properties, bytes]
-    ) -> None:
-        encoded = publication.frames(channel_number, method_frame, content, body_max_bytes=self._body_max_length)
-        self._output_marshaled_frames(encoded)  # all or nothing: what cannot be encoded has raised
+    def publish(self, channel_number: int, message: Outgoing) -> None:
+        """Send a message on an open channel, or nothing of it.
+
+        Raises:
+            Exception: it cannot be encoded; see :func:`crawl_producer.amqp.publication.encoded`.
+        """
+        whole = publication.encoded(message, channel_number, body_max_bytes=self._body_max_length)
+        self._output_marshaled_frames((whole,))
 
     def _read_frame(self) -> tuple[int, Any]:
         return frames.read(self._frame_buffer)
