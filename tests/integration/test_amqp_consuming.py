@@ -147,7 +147,7 @@ def test_a_channel_that_the_broker_closes_is_replaced(rabbit, fresh_vhost):
         await stage.publish("1")
         delivery = await stage.next()
         # What a forged tag does: 406, unknown delivery tag.
-        delivery._channel.raw.basic_ack(999)
+        delivery._settling.channel.raw.basic_ack(999)
         again = await stage.next()
         assert (again.body, again.redelivered, delivery.stale) == (b"1", True, True)
         assert again.ack()

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from pika import BasicProperties
 
+from crawl_producer.amqp.acknowledgements import Acknowledgements
 from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
 from crawl_producer.amqp.nodes import Backoff
 from crawl_producer.amqp.subscriber import AmqpSubscription
@@ -36,7 +37,9 @@ def delivery(is_open=True):
     async def make():
         channel, counts = Channel(), Settlements()
         channel.is_open = is_open
-        return AmqpDelivery("q", b"", False, BasicProperties(), channel, TAG, counts), channel.raw.sent, counts
+        settling = Acknowledgements(channel, prefetch=1)
+        settling.delivered(TAG)
+        return AmqpDelivery("q", b"", False, BasicProperties(), settling, TAG, counts), channel.raw.sent, counts
 
     return asyncio.run(make())
 

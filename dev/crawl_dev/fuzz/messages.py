@@ -11,7 +11,7 @@ from crawl_dev.fuzz.target import Target, chosen, surely
 from crawl_dev.fuzz.urls import canonical
 from crawl_producer import dead_render
 from crawl_producer.amqp import frames
-from crawl_producer.amqp.channel import Channel
+from crawl_producer.amqp.acknowledgements import Acknowledgements
 from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
 from crawl_producer.dead_letters import Letter, Wanted
 from crawl_producer.errors import MessageInvalid
@@ -22,7 +22,7 @@ from crawl_producer.sources import written
 
 _SEAL = Seal(["k" * 32])
 _END = b"\xce"
-_NO_CHANNEL = cast("Channel", None)
+_NO_CHANNEL = cast("Acknowledgements", None)
 
 
 def _message(data: bytes) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pika import BasicProperties
 
-from crawl_producer.amqp.channel import Channel
+from crawl_producer.amqp.acknowledgements import Acknowledgements
 from crawl_producer.seal import Seal
 
 #: AMQP carries a message's id behind one length byte.
@@ -39,14 +39,14 @@ class AmqpDelivery:
     body: bytes
     redelivered: bool
     _properties: BasicProperties
-    _channel: Channel
+    _settling: Acknowledgements
     _tag: int
     _counts: Settlements
     _seal: Seal | None = None
     _settled: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:
-        return f"<AmqpDelivery {self.message_id!r} from {self.queue}, tag {self._tag} of {self._channel!r}>"
+        return f"<AmqpDelivery {self.message_id!r} from {self.queue}, tag {self._tag} of {self._settling.channel!r}>"
 
     @property
     def message_id(self) -> str:
@@ -66,13 +66,13 @@ class AmqpDelivery:
     @property
     def stale(self) -> bool:
         """Whether its channel is gone."""
-        return not self._channel.is_open
+        return not self._settling.channel.is_open
 
     def ack(self) -> bool:
         """Settle it for good. Raises RuntimeError on a second settlement."""
         if not self._settle():
             return False
-        self._channel.raw.basic_ack(self._tag)
+        self._settling.ack(self._tag)
         self._counts.acked += 1
         return True
 
@@ -80,7 +80,7 @@ class AmqpDelivery:
         """Give it back to its queue. Raises RuntimeError on a second settlement."""
         if not self._settle():
             return False
-        self._channel.raw.basic_nack(self._tag, requeue=True)
+        self._settling.requeue(self._tag)
         return True
 
     def _settle(self) -> bool:

@@ -10,6 +10,7 @@ from pika import BasicProperties
 from pika.spec import Basic
 
 from crawl_dedup.errors import CrawlError
+from crawl_producer.amqp.acknowledgements import Acknowledgements
 from crawl_producer.amqp.channel import Channel
 from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
 from crawl_producer.amqp.errors import Closed
@@ -61,6 +62,7 @@ class AmqpSubscription:
         self._backoff = backoff
         self._seal = seal
         self._channel: Channel | None = None
+        self._settling: Acknowledgements | None = None
         self._interrupted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._cancel_sent = False
@@ -93,6 +95,7 @@ class AmqpSubscription:
         for others to have; on a quorum queue that counts as one of the message's redeliveries.
         """
         await self._stop_keeper()
+        self._send_acknowledgements()
         channel = self._channel
         # pika answers the cancel of a consumer that is not there, or is being cancelled, with silence.
         if self._cancel_sent or channel is None or self._tag not in channel.raw.consumer_tags:
@@ -110,9 +113,15 @@ class AmqpSubscription:
         On a quorum queue that counts as one of each message's redeliveries.
         """
         await self._stop_keeper()
+        self._send_acknowledgements()
         self._cancel_sent = True
         if self._channel is not None:
             await self._channel.close()
+
+    def _send_acknowledgements(self) -> None:
+        """Those that wait, and from now on each at once."""
+        if self._settling is not None:
+            self._settling.send_at_once()
 
     async def _stop_keeper(self) -> None:
         if self._keeper is not None:
@@ -161,9 +170,11 @@ class AmqpSubscription:
                 channel.raw.add_on_cancel_callback(self._on_cancel)
                 # The prefetch of consumers that start after it.
                 await channel.call(channel.raw.basic_qos, prefetch_count=self._prefetch)
+                self._settling = Acknowledgements(channel, self._prefetch)
+            assert self._settling is not None
             self._interrupted.clear()
             channel.closed.add_done_callback(partial(self._on_closed, channel))
-            receive = partial(self._on_message, channel)
+            receive = partial(self._on_message, self._settling)
             await channel.call(channel.raw.basic_consume, self._queue, receive, consumer_tag=self._tag)
         except Closed as closed:
             if closed.lost:
@@ -172,11 +183,12 @@ class AmqpSubscription:
         return True
 
     def _on_message(
-        self, channel: Channel, _raw: object, method: Basic.Deliver, properties: BasicProperties, body: bytes
+        self, settling: Acknowledgements, _raw: object, method: Basic.Deliver, properties: BasicProperties, body: bytes
     ) -> None:
         self._counts.delivered += 1
+        settling.delivered(method.delivery_tag)
         delivery = AmqpDelivery(
-            self._queue, body, method.redelivered, properties, channel, method.delivery_tag, self._counts, self._seal
+            self._queue, body, method.redelivered, properties, settling, method.delivery_tag, self._counts, self._seal
         )
         try:
             self._deliver(delivery)
