@@ -3,13 +3,11 @@
 import html
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import quote_from_bytes
 
 from lxml import etree
 
-from crawl_dedup.canonical import MAX_INPUT_CHARS, MAX_URL_CHARS, join
+from crawl_dedup.canonical import MAX_INPUT_CHARS, join
 from crawl_dedup.errors import UrlInvalid
 
 #: What the URL standard takes off both ends of a reference (https://url.spec.whatwg.org/#url-parsing).
@@ -33,15 +31,6 @@ MAX_REFERENCES = 100_000
 MAX_REL_CHARS = 1024
 #: ``meta`` elements of a page that are read; nobody writes a tenth of them.
 MAX_METAS = 1000
-
-#: Folders of pages whose references a process remembers the URLs of …
-REMEMBERED_FOLDERS = 32
-#: … and how many of each; they take about 400 bytes apiece …
-REMEMBERED = 2048
-#: … because longer ones (characters of reference and URL) are not remembered: a reference may have 33,000 characters
-#: and become a short URL, and a few hundred pages of such would take 2 GB.
-REMEMBERED_CHARS = 512
-
 #: What a spider may say of URLs: regular expressions that are searched (not matched) in them.
 Patterns = str | re.Pattern[str] | Iterable[str | re.Pattern[str]]
 
@@ -174,67 +163,3 @@ def base_url(tree: etree._Element, page_url: str) -> str:
             except UrlInvalid:
                 return page_url
     return page_url
-
-
-def folder(base: str) -> str:
-    """A canonical URL up to the last slash of its path, which is all that most references are relative to."""
-    path_ends = base.find("?")
-    return base[: base.rindex("/", 0, path_ends if path_ends > 0 else len(base)) + 1]
-
-
-def resolve(base: str, base_folder: str, href: str) -> str:
-    """The canonical URL of a reference on a page: :func:`crawl_dedup.canonical.join`, remembered.
-
-    Pages of one folder have most of their references in common, and joining all anew took 5 % of a page's time.
-
-    Args:
-        base: see :func:`base_url`.
-        base_folder: its :func:`folder`.
-        href: the reference.
-
-    Raises:
-        UrlInvalid: from ``join``.
-    """
-    if not _is_relative_to_folder(href):
-        return join(base, href)
-    known = remembered(base_folder)
-    if (url := known.get(href)) is None:
-        url = join(base_folder, href)
-        if len(href) + len(url) <= REMEMBERED_CHARS:
-            if len(known) >= REMEMBERED:
-                known.clear()
-            known[href] = url
-    return url
-
-
-@lru_cache(REMEMBERED_FOLDERS)
-def remembered(_base_folder: str) -> dict[str, str]:
-    """What :func:`resolve` has found for pages of this folder: URLs by reference."""
-    return {}
-
-
-def _is_relative_to_folder(href: str) -> bool:
-    """Whether the last segment and the query of the base cannot matter.
-
-    They do for references without path and authority (https://url.spec.whatwg.org/#relative-state): ``?x``, ``#x``,
-    those with white space in front of that, and oddities such as ``http:?x``.
-    """
-    return href[:1] > " " and href[0] not in "?#" and (":" not in href or href.startswith(("http://", "https://")))
-
-
-def with_encoded_query(href: str, encoding: str) -> str:
-    """A reference whose query holds the bytes that a browser sends: those of the page's own encoding.
-
-    https://url.spec.whatwg.org/#query-state; what the encoding lacks becomes a numeric character reference.
-    """
-    if len(href) > MAX_INPUT_CHARS:
-        return href  # joining refuses it
-    before, mark, query = href.partition("?")
-    if len(query) - len(query.encode("ascii", "ignore")) > MAX_URL_CHARS:
-        return href  # likewise: each of them becomes three characters at least
-    return before + mark + "".join(c if c.isascii() else _quoted(c, encoding) for c in query)
-
-
-@lru_cache(maxsize=1 << 16)
-def _quoted(character: str, encoding: str) -> str:
-    return quote_from_bytes(character.encode(encoding, "xmlcharrefreplace"), safe="")

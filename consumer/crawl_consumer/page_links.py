@@ -1,6 +1,7 @@
 """The links of one page: resolved by what they are relative to there, once, and counted where they are no URL to crawl.
 
-What a page says is in :mod:`crawl_consumer.links`; here it is remembered.
+What a page says is in :mod:`crawl_consumer.links`, and what a reference means in :mod:`crawl_consumer.resolving`; here
+both are remembered.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from crawl_consumer import links
+from crawl_consumer import links, resolving
 from crawl_dedup.errors import UrlInvalid
 
 
@@ -54,7 +55,7 @@ class PageLinks:
             references = references | dict.fromkeys(links.hrefs_of_text(text), True)
         if self.written.left_out:
             self._not_resolved["too_many_links"] += self.written.left_out
-        known = links.remembered(self._folder) if self._encoding.startswith("utf") else {}
+        known = resolving.remembered(self._folder) if self._encoding.startswith("utf") else {}
         for href, endorsed in references.items():
             if (url := known.get(href)) is None:
                 try:
@@ -92,8 +93,8 @@ class PageLinks:
         if href in self._resolved:  # canonical URLs stand for themselves
             return href
         if not href.isascii() and not self._encoding.startswith("utf"):
-            href = links.with_encoded_query(href, self._encoding)
-        url = links.resolve(self.base_url, self._folder, href)
+            href = resolving.with_encoded_query(href, self._encoding)
+        url = resolving.resolve(self.base_url, self._folder, href)
         self._resolved.add(url)
         return url
 
@@ -111,4 +112,4 @@ class PageLinks:
 
     @cached_property
     def _folder(self) -> str:
-        return links.folder(self.base_url)
+        return resolving.folder(self.base_url)

@@ -46,7 +46,7 @@ def deliver(broker, settling, *tags, kept_by_pika=()):
             settling.delivered(tag)
 
 
-@given(st.data(), st.integers(1, 40), st.sets(st.integers(1, 30), max_size=3))
+@given(st.data(), st.integers(1, 40), st.sets(st.integers(1, 5), max_size=2))
 def test_what_is_settled_reaches_the_broker_and_nothing_else(data, prefetch, kept):
     async def act(broker, settling):
         in_hand, acked, requeued, last = [], set(), set(), 0

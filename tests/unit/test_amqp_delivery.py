@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from pika import BasicProperties
+from pika.spec import Basic
 
 from crawl_producer.amqp.acknowledgements import Acknowledgements
 from crawl_producer.amqp.delivery import AmqpDelivery, Settlements
@@ -31,6 +32,9 @@ class Channel:
 
     async def call(self, method, *args, **kwargs):
         method(*args, **kwargs)
+
+    async def close(self):
+        self.raw.close()
 
 
 def delivery(is_open=True):
@@ -66,17 +70,40 @@ def test_on_a_channel_that_is_gone_nothing_is_sent_and_it_is_counted(settle):
     assert (sent, counts) == ([], Settlements(stale_acks=1))
 
 
+def subscribed(channel, deliver, prefetch):
+    class Link:
+        async def channel(self):
+            return channel
+
+    return AmqpSubscription(
+        Link(), "q", prefetch=prefetch, deliver=deliver, tag="me", counts=Settlements(), backoff=Backoff(1, 1)
+    )
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+def test_acknowledgements_that_wait_leave_before_a_subscription_ends(end):
+    async def main():
+        channel, came = Channel(), []
+        channel.raw.consumer_tags = ["me"]
+        subscription = subscribed(channel, came.append, prefetch=64)
+        await subscription.start()
+        receive = next(args[1] for method, args, _ in channel.raw.sent if method == "basic_consume")
+        for tag in (1, 2, 3):
+            receive(None, Basic.Deliver(delivery_tag=tag), BasicProperties(), b"")
+        came[0].ack()
+        await getattr(subscription, end)()
+        came[1].ack()
+        called = [(method, *args) for method, args, _ in channel.raw.sent]
+        return [call for call in called if call[0] in {"basic_ack", "basic_cancel", "close"}]
+
+    last = ("basic_cancel", "me") if end == "cancel" else ("close",)
+    assert asyncio.run(main()) == [("basic_ack", 1), last, ("basic_ack", 2)]
+
+
 def test_the_broker_waits_for_acknowledgements_and_hands_out_no_more_than_the_prefetch():
     async def main():
         channel = Channel()
-
-        class Link:
-            async def channel(self):
-                return channel
-
-        subscription = AmqpSubscription(
-            Link(), "q", prefetch=5, deliver=print, tag="me", counts=Settlements(), backoff=Backoff(1, 1)
-        )
+        subscription = subscribed(channel, print, prefetch=5)
         await subscription.start()
         await subscription._stop_keeper()
         return {method: kwargs for method, _, kwargs in channel.raw.sent}

@@ -1,25 +1,15 @@
 """Links as they are written on a page."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from lxml import etree
 
 from crawl_consumer.links import (
     MAX_METAS,
     MAX_REFERENCES,
-    REMEMBERED,
-    REMEMBERED_CHARS,
     base_url,
-    folder,
     hrefs_of_text,
-    remembered,
-    resolve,
-    with_encoded_query,
     written,
 )
-from crawl_dedup.canonical import join
-from crawl_dedup.errors import UrlInvalid
 
 PAGE = "http://site.example/folder/page.html"
 
@@ -108,21 +98,6 @@ def test_a_base_in_a_comment_is_none():
 
 
 @pytest.mark.parametrize(
-    ("href", "encoding", "encoded"),
-    [
-        ("/ü?q=ü", "windows-1252", "/ü?q=%FC"),
-        ("/ü", "windows-1252", "/ü"),
-        ("?q=한", "cp949", "?q=%C7%D1"),
-        ("?q=한", "windows-1252", "?q=%26%2354620%3B"),
-        ("?q=a b", "windows-1252", "?q=a b"),
-        pytest.param(f"?q={'ü' * 3000}", "windows-1252", f"?q={'ü' * 3000}", id="far too long for any URL"),
-    ],
-)
-def test_a_query_is_sent_in_the_page_s_own_encoding(href, encoding, encoded):
-    assert with_encoded_query(href, encoding) == encoded
-
-
-@pytest.mark.parametrize(
     ("markup", "found"),
     [
         ("<a href=a>", ["a"]),
@@ -149,40 +124,3 @@ def test_links_are_found_in_markup_that_no_tree_can_hold(markup, found):
 )
 def test_markup_made_to_be_slow_is_not(piece):
     hrefs_of_text("<a " + piece * 200_000)
-
-
-BASES = st.sampled_from(
-    [
-        "http://h.example/",
-        "http://h.example/a/b?c=/d/e",
-        "https://h.example:8/a//",
-        "http://h.example/?",
-        "http://[::1]/x",
-    ]
-)
-HREFS = st.lists(
-    st.sampled_from([*"a.:/\\?#@%[] \t\n\x00ü", "..", "//", "http:", "https://", "mailto:", "HTTP:"]), max_size=6
-).map("".join)
-
-
-@settings(max_examples=3000)
-@given(BASES, HREFS)
-def test_a_remembered_url_is_the_one_that_joining_gives(base, href):
-    def outcome(function, *arguments):
-        try:
-            return function(*arguments)
-        except UrlInvalid as error:
-            return str(error)
-
-    assert outcome(resolve, base, folder(base), href) == outcome(join, base, href)
-
-
-@pytest.mark.parametrize("detour", ["", "./" * 10_000])
-def test_what_a_folder_is_remembered_by_is_bounded_in_number_and_length(detour):
-    base = f"https://h.example/bounded{len(detour)}/"
-    for n in range(REMEMBERED + 10):
-        assert resolve(base, base, f"{detour}{n}") == f"{base}{n}"
-        known = remembered(base)
-        assert len(known) <= REMEMBERED
-    assert len(known) == (0 if detour else 10)
-    assert sum(len(href) + len(url) for href, url in known.items()) <= len(known) * REMEMBERED_CHARS

@@ -2,8 +2,8 @@
 
 from ipaddress import IPv4Address, IPv6Address
 
-from crawl_consumer.links import folder as folder_of
-from crawl_consumer.links import resolve, with_encoded_query
+from crawl_consumer.resolving import folder as folder_of
+from crawl_consumer.resolving import resolve, with_encoded_query
 from crawl_dedup import UrlInvalid, canonicalize, join
 from crawl_dedup.canonical import MAX_HOST_CHARS, MAX_URL_CHARS, host, origin
 from crawl_dedup.canonical_rules import CanonicalRules
