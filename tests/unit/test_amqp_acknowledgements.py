@@ -120,3 +120,14 @@ def test_on_a_channel_that_went_meanwhile_nothing_is_sent():
         assert broker.frames == 0
 
     play(act, prefetch=64)
+
+
+def test_a_delivery_that_pika_kept_from_us_is_covered_by_no_acknowledgement():
+    async def act(broker, settling):
+        deliver(broker, settling, 1, 2, 3, 4, kept_by_pika={2})
+        for tag in (1, 3, 4):
+            settling.ack(tag)
+        settling.send_at_once()
+        assert broker.acked == {1, 3, 4}
+
+    play(act, prefetch=64)

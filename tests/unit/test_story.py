@@ -329,8 +329,9 @@ def test_a_url_that_another_living_consumer_holds_is_parked_not_fetched():
                 await other.begin(other.fingerprint(HOME))
                 worker = asyncio.create_task(world.crawl(until_done=False))
                 rungs = [world.broker.server.queue(names.delay_queue(ms)) for ms in names.DELAYS_MS]
-                while not any(rung.ready for rung in rungs):
-                    await asyncio.sleep(0)
+                async with asyncio.timeout(20):
+                    while not any(rung.ready for rung in rungs):
+                        await asyncio.sleep(0)
                 worker.cancel()
                 await asyncio.gather(worker, return_exceptions=True)
             return world.web.fetched, len(world.broker.server.queue("q").ready)
