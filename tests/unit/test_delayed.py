@@ -66,7 +66,7 @@ def test_two_hops_are_late_by_a_third_of_the_wait_at_most():
 )  # fmt: skip
 def test_each_queue_that_the_route_reaches_gets_a_copy(crawl, queues):
     router = DelayedRouter(TOPOLOGY, crawl, not_before_ms=in_ms(3_000))
-    assert router.routes(URL, seed=True) == [("crawl.delay.2000", queue) for queue in queues]
+    assert router.routes(URL, seed=True) == tuple([("crawl.delay.2000", queue) for queue in queues])
 
 
 def test_when_the_time_is_there_the_route_is_the_crawls_own():
