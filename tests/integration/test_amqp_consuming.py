@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import socket
 from contextlib import suppress
 
@@ -109,6 +110,55 @@ def test_a_queue_that_is_deleted_is_consumed_again_when_it_is_back(rabbit, fresh
         return await broker.depth("q") == QueueDepth(ready=0, consumers=1)
 
     play(rabbit, fresh_vhost, act)
+
+
+def test_what_is_in_hand_of_a_deleted_queue_settles_nothing_of_the_new_one(rabbit, fresh_vhost):
+    async def act(stage, broker):
+        await broker.consume("q", prefetch=3, deliver=stage.inbox.put_nowait)
+        await stage.publish("1")
+        in_hand = await stage.next()
+        await asyncio.to_thread(rabbit.ctl, "--vhost", fresh_vhost, "delete_queue", "q")
+        await until(lambda: broker.statistics().consumer_cancels == 1)
+        await stage.declare()
+        await stage.publish("2")
+        assert (await stage.next()).body == b"2"  # the first of its queue, as the other one was
+        assert in_hand.stale
+        assert not in_hand.ack()
+
+    assert play(rabbit, fresh_vhost, act) == QueueDepth(ready=1, consumers=0)
+
+
+def test_acknowledgements_in_groups_settle_what_was_settled_and_nothing_else(rabbit, fresh_vhost, caplog):
+    chance, names = random.Random(7), [str(n) for n in range(400)]
+    acknowledged, left = set(), set()
+
+    async def act(stage, broker):
+        subscription = await broker.consume("q", prefetch=64, deliver=stage.inbox.put_nowait)
+        await stage.publish(*names)
+        in_hand = []
+        while len(acknowledged) < 300:
+            in_hand.append(await stage.next())
+            if len(in_hand) == 40:
+                for _ in range(chance.randint(1, 30)):
+                    delivery = in_hand.pop(chance.randrange(len(in_hand)))
+                    assert delivery.ack()
+                    acknowledged.add(delivery.message_id)
+        await subscription.cancel()  # while more are on their way
+        for delivery in in_hand[::2]:
+            assert delivery.ack()
+            acknowledged.add(delivery.message_id)
+        assert broker.statistics().acked == len(acknowledged)
+
+    async def rest(stage, broker):
+        await broker.consume("q", prefetch=500, deliver=stage.inbox.put_nowait)
+        while len(left) < len(names) - len(acknowledged):
+            left.add((await stage.next()).message_id)
+
+    depth = play(rabbit, fresh_vhost, act)
+    assert depth == QueueDepth(ready=len(names) - len(acknowledged), consumers=0)
+    play(rabbit, fresh_vhost, rest)
+    assert left == set(names) - acknowledged
+    assert "PRECONDITION_FAILED" not in caplog.text
 
 
 def test_a_queue_that_vanishes_with_the_connection_is_consumed_again_when_it_is_back(rabbit, fresh_vhost):

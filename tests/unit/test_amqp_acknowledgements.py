@@ -74,15 +74,37 @@ def test_what_is_settled_reaches_the_broker_and_nothing_else(data, prefetch, kep
 def test_those_of_a_moment_leave_in_one_frame_and_none_waits_for_long():
     async def act(broker, settling):
         deliver(broker, settling, *range(1, 40))
-        for tag in (2, 1, 3, 5):
-            settling.ack(tag)
-        assert broker.frames == 0
-        async with asyncio.timeout(10):
-            while not broker.acked:
-                await asyncio.sleep(DELAY_S)
-        assert (broker.acked, broker.frames) == ({1, 2, 3, 5}, 2)
+        for group, frames in (((2, 1, 3, 5), 2), ((4, 7, 6), 3)):
+            for tag in group:
+                settling.ack(tag)
+            assert broker.acked.isdisjoint(group)
+            async with asyncio.timeout(10):
+                while not broker.acked.issuperset(group):
+                    await asyncio.sleep(DELAY_S / 5)
+            assert broker.frames == frames
 
     play(act, prefetch=64)
+
+
+def test_a_group_that_was_full_leaves_no_clock_behind_that_would_send_the_next_one_early():
+    async def act(broker, settling):
+        deliver(broker, settling, *range(1, 40))
+        settling.ack(1)
+        clock = settling._timer
+        settling.send()
+        assert clock.cancelled()
+
+    play(act, prefetch=64)
+
+
+def test_what_is_given_back_leaves_nothing_waiting_when_it_was_the_last_in_hand():
+    async def act(broker, settling):
+        deliver(broker, settling, 1, 2)
+        settling.ack(1)
+        settling.requeue(2)
+        assert (broker.acked, broker.requeued) == ({1}, {2})
+
+    play(act, prefetch=40)
 
 
 @pytest.mark.parametrize(("prefetch", "held_back"), [(1, 0), (4, 1), (64, 16)])

@@ -6,6 +6,7 @@ import pytest
 from pika import BasicProperties, spec
 
 from crawl_producer.amqp.errors import Closed
+from crawl_producer.amqp.publication import encoded
 from crawl_producer.amqp.publisher import RENEW_S, Publisher
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import BrokerUnreachable, PublishRefused, Unconfirmed, Unroutable
@@ -39,6 +40,8 @@ class FakeChannel:
         self.on_confirm = on_confirm
 
     def publish(self, message):
+        assert self.is_open, "RabbitMQ closes the connection for that"
+        encoded(message, 1, body_max_bytes=4096)
         self.raw.sent.append(message.message_id)
 
     def confirm(self, *tags, nack=False):
@@ -245,3 +248,37 @@ def test_when_no_channel_is_to_be_had_nobody_waits_for_ever(failure):
             await publishing(publisher, "5")
 
     play(act, window=2)
+
+
+def test_nothing_is_sent_on_a_channel_that_was_closed_a_moment_ago():
+    async def act(publisher, link):
+        first = publishing(publisher, "1")
+        await settle_down()
+        (old,) = link.channels
+        old.abandon()  # whoever keeps a channel open hears of it in the next iteration
+        second = asyncio.ensure_future(publisher.publish_all([Outgoing("x", "k", b"", "2")]))
+        publisher.pump()
+        assert old.raw.sent == ["1"]
+        await settle_down()
+        _, new = link.channels
+        assert new.raw.sent == ["2"]
+        new.confirm(1)
+        assert await second == [None]
+        assert isinstance((await first)[0], Unconfirmed)
+
+    play(act)
+
+
+def test_what_cannot_be_encoded_takes_no_place_in_the_window():
+    async def act(publisher, link):
+        bad = asyncio.create_task(publisher.publish_all([Outgoing("x", "k" * 256, b"", "bad")]))
+        good = publishing(publisher, "good")
+        await settle_down()
+        (channel,) = link.channels
+        assert channel.raw.sent == ["good"]
+        channel.confirm(1)
+        assert await good == [None]
+        with pytest.raises(ValueError, match="cannot be encoded"):
+            await bad
+
+    play(act, window=1)

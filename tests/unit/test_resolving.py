@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crawl_consumer import resolving
 from crawl_consumer.resolving import (
     REMEMBERED,
     REMEMBERED_CHARS,
@@ -12,7 +13,7 @@ from crawl_consumer.resolving import (
     resolve,
     with_encoded_query,
 )
-from crawl_dedup.canonical import join
+from crawl_dedup.canonical import MAX_URL_CHARS, join
 from crawl_dedup.errors import UrlInvalid
 
 
@@ -69,3 +70,19 @@ def test_what_a_folder_is_remembered_by_is_bounded_in_number_and_length(detour):
         assert len(known) <= REMEMBERED
     assert len(known) == (0 if detour else 10)
     assert sum(len(href) + len(url) for href, url in known.items()) <= len(known) * REMEMBERED_CHARS
+
+
+def test_a_plain_reference_is_appended_and_not_parsed(monkeypatch):
+    def parsed(base, href):
+        raise AssertionError(f"{href} at {base} is parsed")
+
+    monkeypatch.setattr(resolving, "join", parsed)
+    at = "https://h.example/plain/b/"
+    assert resolve(at, at, "c_d/e-f~1.html") == at + "c_d/e-f~1.html"
+    assert resolve(at, at, "../../../c") == "https://h.example/c"
+
+
+def test_a_plain_reference_that_makes_too_long_a_url_is_none():
+    at = "https://h.example/" + "long/" * 100
+    with pytest.raises(UrlInvalid, match="too_long"):
+        resolve(at, at, "x" * MAX_URL_CHARS)

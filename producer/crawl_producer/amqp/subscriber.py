@@ -138,9 +138,15 @@ class AmqpSubscription:
             log.debug("%s ends: %s", self._tag, error)
 
     async def _resume(self) -> None:
-        """Consume again, as often as it takes; a cancelled consumer keeps its channel for what is in hand."""
+        """Consume again, as often as it takes.
+
+        A cancelled consumer does so on another channel: what it has in hand came from a queue that is no more, and may
+        have the same number there as a message of the new one.
+        """
         if self._channel is not None and self._channel.is_open:
             await self._queue_is_there()
+            gone, self._channel = self._channel, None
+            gone.abandon()
         while True:
             try:
                 if await self._consumed():
