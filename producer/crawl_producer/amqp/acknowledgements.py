@@ -37,7 +37,7 @@ class Acknowledgements:
         self._timer: asyncio.TimerHandle | None = None
 
     def delivered(self, tag: int) -> None:
-        """A message came. Tags of a channel count from 1 (AMQP 0-9-1, 1.8.3.13)."""
+        """A message came. Tags count from 1 (https://www.rabbitmq.com/docs/confirms#consumer-acks-delivery-tags)."""
         self._gapless = self._gapless and tag == self._last + 1
         self._last = tag
         self._unsettled[tag] = False
