@@ -200,7 +200,7 @@ def test_an_alarm_blocks_publishers_while_acknowledgements_get_through(stage, ra
             (await inbox.get()).ack()
 
     async def play():
-        async with stage, stage.client() as broker:
+        async with stage, stage.client(confirm_window=500) as broker:
             inbox, may_settle = asyncio.Queue(), asyncio.Event()
             await broker.publish_all([message(f"{n}") for n in range(50)])
             await broker.consume("q", prefetch=5, deliver=inbox.put_nowait)
