@@ -41,6 +41,14 @@ class Stage:
         async with asyncio.timeout(PATIENCE_S):
             return await self.inbox.get()
 
+    async def lose_queue_with_one_in_hand(self, broker):
+        await broker.consume("q", prefetch=3, deliver=self.inbox.put_nowait)
+        await self.publish("1")
+        in_hand = await self.next()
+        await asyncio.to_thread(self.rabbit.ctl, "--vhost", self.vhost, "delete_queue", "q")
+        await until(lambda: broker.statistics().consumer_cancels == 1)
+        return in_hand
+
     async def publish(self, *ids):
         fates = await self.publisher.publish_all([Outgoing("x", "k", name.encode(), name) for name in ids])
         assert fates == [None] * len(ids)
@@ -87,11 +95,7 @@ def test_a_stale_acknowledgement_is_not_sent_and_the_message_comes_again(rabbit,
 
 def test_a_queue_that_is_deleted_is_consumed_again_when_it_is_back(rabbit, fresh_vhost, caplog):
     async def act(stage, broker):
-        await broker.consume("q", prefetch=3, deliver=stage.inbox.put_nowait)
-        await stage.publish("1")
-        in_hand = await stage.next()
-        await asyncio.to_thread(rabbit.ctl, "--vhost", fresh_vhost, "delete_queue", "q")
-        await until(lambda: broker.statistics().consumer_cancels == 1)
+        in_hand = await stage.lose_queue_with_one_in_hand(broker)
         with pytest.raises(TopologyMissing):
             await broker.depth("q")
         assert in_hand.ack()  # the queue is gone, its channel is not
@@ -114,11 +118,7 @@ def test_a_queue_that_is_deleted_is_consumed_again_when_it_is_back(rabbit, fresh
 
 def test_what_is_in_hand_of_a_deleted_queue_settles_nothing_of_the_new_one(rabbit, fresh_vhost):
     async def act(stage, broker):
-        await broker.consume("q", prefetch=3, deliver=stage.inbox.put_nowait)
-        await stage.publish("1")
-        in_hand = await stage.next()
-        await asyncio.to_thread(rabbit.ctl, "--vhost", fresh_vhost, "delete_queue", "q")
-        await until(lambda: broker.statistics().consumer_cancels == 1)
+        in_hand = await stage.lose_queue_with_one_in_hand(broker)
         await stage.declare()
         await stage.publish("2")
         assert (await stage.next()).body == b"2"  # the first of its queue, as the other one was

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl_producer.amqp.acknowledgements import DELAY_S, Acknowledgements
+from crawl_producer.amqp.acknowledgements import Acknowledgements
+from polling import until
 
 
 class Broker:
@@ -78,15 +79,13 @@ def test_those_of_a_moment_leave_in_one_frame_and_none_waits_for_long():
             for tag in group:
                 settling.ack(tag)
             assert broker.acked.isdisjoint(group)
-            async with asyncio.timeout(10):
-                while not broker.acked.issuperset(group):
-                    await asyncio.sleep(DELAY_S / 5)
+            await until(lambda: broker.acked.issuperset(group))  # noqa: B023 - awaited here
             assert broker.frames == frames
 
     play(act, prefetch=64)
 
 
-def test_a_group_that_was_full_leaves_no_clock_behind_that_would_send_the_next_one_early():
+def test_a_group_that_left_has_no_clock_that_would_send_the_next_one_early():
     async def act(broker, settling):
         deliver(broker, settling, *range(1, 40))
         settling.ack(1)

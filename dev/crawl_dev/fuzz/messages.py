@@ -22,7 +22,7 @@ from crawl_producer.sources import written
 
 _SEAL = Seal(["k" * 32])
 _END = b"\xce"
-_NO_CHANNEL = cast("Acknowledgements", None)
+_NOT_TO_SETTLE = cast("Acknowledgements", None)
 
 
 def _message(data: bytes) -> None:
@@ -70,7 +70,7 @@ def _amqp_headers(data: bytes) -> None:
 def _dead_letter(data: bytes) -> None:
     """Body, and properties as above: what crawl-dead prints of it."""
     body, data = chosen(data, _BODIES)
-    delivery = AmqpDelivery("work", body, False, _properties(data), _NO_CHANNEL, 1, Settlements())
+    delivery = AmqpDelivery("work", body, False, _properties(data), _NOT_TO_SETTLE, 1, Settlements())
     letter = Letter.of(delivery, queue="work", crawl="c")
     surely(dead_render.line(letter).isprintable(), "a line that is more than text")
     whole = dead_render.whole(delivery, letter)

@@ -61,7 +61,6 @@ class AmqpSubscription:
         self._counts = counts
         self._backoff = backoff
         self._seal = seal
-        self._channel: Channel | None = None
         self._settling: Acknowledgements | None = None
         self._interrupted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -70,6 +69,10 @@ class AmqpSubscription:
 
     def __repr__(self) -> str:
         return f"<AmqpSubscription {self._tag} on {self._channel!r}>"
+
+    @property
+    def _channel(self) -> Channel | None:
+        return None if self._settling is None else self._settling.channel
 
     @property
     def queue(self) -> str:
@@ -143,10 +146,10 @@ class AmqpSubscription:
         A cancelled consumer does so on another channel: what it has in hand came from a queue that is no more, and may
         have the same number there as a message of the new one.
         """
-        if self._channel is not None and self._channel.is_open:
+        if (channel := self._channel) is not None and channel.is_open:
             await self._queue_is_there()
-            gone, self._channel = self._channel, None
-            gone.abandon()
+            self._settling = None
+            channel.abandon()
         while True:
             try:
                 if await self._consumed():
@@ -168,19 +171,16 @@ class AmqpSubscription:
                 return
 
     async def _consumed(self) -> bool:
-        """Consume on the open channel, or a new one; False when the connection was lost. Raises Closed."""
+        """Consume on a new channel; False when the connection was lost. Raises Closed."""
         try:
-            channel = self._channel
-            if channel is None or not channel.is_open:
-                self._channel = channel = await self._link.channel()
-                channel.raw.add_on_cancel_callback(self._on_cancel)
-                # The prefetch of consumers that start after it.
-                await channel.call(channel.raw.basic_qos, prefetch_count=self._prefetch)
-                self._settling = Acknowledgements(channel, self._prefetch)
-            assert self._settling is not None
+            channel = await self._link.channel()
+            self._settling = settling = Acknowledgements(channel, self._prefetch)
+            channel.raw.add_on_cancel_callback(self._on_cancel)
+            # The prefetch of consumers that start after it.
+            await channel.call(channel.raw.basic_qos, prefetch_count=self._prefetch)
             self._interrupted.clear()
-            channel.closed.add_done_callback(partial(self._on_closed, channel))
-            receive = partial(self._on_message, self._settling)
+            channel.closed.add_done_callback(partial(self._on_closed, settling))
+            receive = partial(self._on_message, settling)
             await channel.call(channel.raw.basic_consume, self._queue, receive, consumer_tag=self._tag)
         except Closed as closed:
             if closed.lost:
@@ -208,12 +208,12 @@ class AmqpSubscription:
             log.warning("the broker cancelled consumer %s; it will be back with the queue", self._tag)
             self._interrupted.set()
 
-    def _on_closed(self, channel: Channel, closed: "asyncio.Future[Closed]") -> None:
+    def _on_closed(self, settling: Acknowledgements, closed: "asyncio.Future[Closed]") -> None:
+        if settling is not self._settling:
+            return  # it was replaced meanwhile, and interrupts nothing
         if not closed.result().lost:
             log.warning("the channel of consumer %s was closed: %s", self._tag, closed.result())
-        # A channel that was replaced meanwhile interrupts nothing.
-        if channel is self._channel:
-            self._interrupted.set()
+        self._interrupted.set()
 
     def _abandon(self) -> None:
         if self._channel is not None:

@@ -43,7 +43,6 @@ class JoinedConnection(AsyncioConnection):
 
     def _send(self) -> None:
         data = b"".join(self._unsent)
-        self.frames_sent += len(self._unsent)
         self.bytes_sent += len(data)
         self._unsent.clear()
         if not self.is_closed:
