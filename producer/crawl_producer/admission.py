@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import count
 from typing import Self, TypeVar
 
@@ -16,7 +15,8 @@ from crawl_dedup.canonical import host
 from crawl_dedup.crash_points import reached
 from crawl_dedup.errors import LedgerForgot
 from crawl_dedup.ledger import Commit, Committed, EncodedMessage, Fingerprint, Ledger, Outbox
-from crawl_producer.broker import NO_HEADERS, Broker, Outgoing
+from crawl_producer.broker import Broker, Outgoing
+from crawl_producer.envelope import before_the_body, outgoing
 from crawl_producer.errand import Route
 from crawl_producer.errors import PublishFailed, PublishRefused, Unroutable
 from crawl_producer.known import Known
@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 REFUSED_PAUSE_S = 0.1
 #: … up to this.
 REFUSED_PAUSE_MAX_S = 5.0
-#: Separates exchange, routing key and body of a message in an outbox; none of them contains it (JSON escapes it).
-#: A message that goes to several places has an exchange and a key for each, before the body; behind them its priority.
-_SEPARATOR = b"\n"
 
 _T = TypeVar("_T")
 
@@ -200,16 +197,16 @@ class Admission:
     def _envelope(self, link: Link, *, seed: bool) -> EncodedMessage:
         if type(link) is not Sibling and (way := link.way) is not None:  # most are, and need not be asked
             return self._own_envelope(link, *way, seed=seed)
-        return _before_the_body(self._router.routes(link.url, seed=seed)) + link.encode()
+        return before_the_body(self._router.routes(link.url, seed=seed)) + link.encode()
 
     def _own_envelope(self, link: Link, route: Route | None, priority: int | None, *, seed: bool) -> EncodedMessage:
         routes = self._router.routes(link.url, seed=seed) if route is None else (self._router.named(route),)
-        return _before_the_body(routes, priority) + link.encode()
+        return before_the_body(routes, priority) + link.encode()
 
     async def _publish(self, outboxes: Sequence[tuple[Ledger, Outbox]]) -> None:
         """Publish every message; those of groups that share an exchange are the same, and one reaches both."""
         known_as = {envelope: child for _, outbox in outboxes for child, envelope in outbox.messages}
-        waiting = [message for envelope, child in known_as.items() for message in _outgoing(child, envelope)]
+        waiting = [message for envelope, child in known_as.items() for message in outgoing(child, envelope)]
         for attempt in count(1):
             failed = await self._failed(waiting)
             if not failed:
@@ -253,29 +250,6 @@ async def _keep_only(waiting: Collection[EncodedMessage], outboxes: Sequence[tup
         if confirmed:
             await ledger.confirmed(outbox.parent, confirmed)
             reached("partly.confirmed")
-
-
-def _outgoing(child: Fingerprint, envelope: EncodedMessage) -> list[Outgoing]:
-    before, _, body = envelope.rpartition(_SEPARATOR)
-    routes, priority = _places(before)
-    return [Outgoing(exchange, key, body, child, NO_HEADERS, priority, True) for exchange, key in routes]
-
-
-@lru_cache
-def _before_the_body(routes: tuple[tuple[str, str], ...], priority: int | None = None) -> bytes:
-    """What stands before the body in the envelope of a message that goes there."""
-    words = [word.encode() for route in routes for word in route]
-    if priority is not None:
-        words.append(b"%d" % priority)
-    return b"".join([word + _SEPARATOR for word in words])
-
-
-@lru_cache
-def _places(before: bytes) -> tuple[tuple[tuple[str, str], ...], int | None]:
-    """What :func:`_before_the_body` was given; its last separator is not in ``before``."""
-    words = [word.decode() for word in before.split(_SEPARATOR)]
-    priority = int(words.pop()) if len(words) % 2 else None
-    return tuple(zip(words[::2], words[1::2], strict=True)), priority
 
 
 def _admitted(committed: Committed, work: Work) -> Admitted:
