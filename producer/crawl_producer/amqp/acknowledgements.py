@@ -1,8 +1,8 @@
 """Acknowledgements of one channel, several in one frame: each by itself would be a step of the queue's log.
 
-A quorum queue writes what is settled to its log, and hands out as many messages as were settled. Told in groups, it and
-its node take three tenths less for a page. Nobody waits for an acknowledgement: one that is lost with its connection means
-that the message comes again, and whoever gets it finds it done.
+A quorum queue writes what is settled to its log, and hands out as many messages as were settled. Told in groups, it
+and its node take three tenths less for a page. Nobody waits for an acknowledgement: one that is lost with its
+connection means that the message comes again, and whoever gets it finds it done.
 """
 
 import asyncio
