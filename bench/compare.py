@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import machine
 from chart import Bar, svg
-from contenders import Contender, contenders
+from contenders import CRAWLS, Contender, contenders
 from measured import Run, copies
 from quick import Contest, figures_of, manual
 from tables import DOCUMENT, place, table
@@ -169,7 +169,7 @@ def main() -> None:
         site = stack.enter_context(StaticSite(stack.enter_context(copies(manual(), options.copies))))
         servers = stack.enter_context(PrivateServers(1))
         notes = [*machine.described(servers, load), f"The others: {machine.pinned(REQUIREMENTS, PACKAGES)}."]
-        contest = Contest(site, servers, folder, 2 * (options.rounds + 1))
+        contest = Contest(site, servers, folder, CRAWLS * (options.rounds + 1))
         everybody = contenders(contest, options.rounds, options.peers, site.folder / "requests.log")
         if options.only:
             everybody = {name: everybody[name] for name in options.only.split(",")}

@@ -4,7 +4,7 @@ Each is a program that crawls everything below a start page and ends. The other 
 virtual environment of their own; where they use RabbitMQ or Redis, these are the very ones that CrawlMQ uses.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,8 @@ from crawl_dev.management import PASSWORD, USERNAME
 PEERS = Path(__file__).parent / "peers"
 #: A crawler that hangs is ended after this; ours take seconds, the slowest peer a minute, on a quiet machine.
 PATIENCE_S = 600
+#: Ways in which CrawlMQ crawls in each round, each as a crawl of its own.
+CRAWLS = 3
 #: Databases of the Redis, so that nobody meets another's keys; CrawlMQ has number 0.
 CELERY_DATABASE, SCRAPY_DATABASE = 1, 2
 
@@ -42,7 +44,7 @@ def contenders(contest: Contest, rounds: int, python: Path, request_log: Path) -
     """Everybody, by a short name.
 
     Args:
-        contest: the site, the servers, and CrawlMQ's crawls: two for each round, and two more.
+        contest: the site, the servers, and CrawlMQ's crawls: :data:`CRAWLS` for each round, and as many more.
         rounds: how many there are; the one for the start-up has number -1.
         python: of the peers' virtual environment.
         request_log: the site's; Celery is at its end when nothing is added to it any more.
@@ -54,11 +56,15 @@ def contenders(contest: Contest, rounds: int, python: Path, request_log: Path) -
         "BENCH_REDIS_URL": f"{redis}/{CELERY_DATABASE}",
         "BENCH_REQUEST_LOG": str(request_log),
     }
-    peer = partial(_peer, contest, python)
+    peer, ours = partial(_peer, contest, python), partial(_crawlmq, contest)
+    first, second, third = (1 + way * (1 + rounds) for way in range(CRAWLS))
     return {
         "lean": Contender("lean loop: a ceiling, nothing durable", partial(_loop, contest, "lean")),
-        "crawlmq2": Contender("CrawlMQ, --processes 2", partial(_crawlmq, contest, rounds, 2), ours=True),
-        "crawlmq": Contender("CrawlMQ, one process", partial(_crawlmq, contest, rounds, 1), ours=True),
+        "crawlmq2": Contender("CrawlMQ, --processes 2", partial(ours, second, ("--processes", "2")), ours=True),
+        "crawlmq": Contender("CrawlMQ, one process", partial(ours, first, ()), ours=True),
+        "crawlmq-tree": Contender(
+            "CrawlMQ, one process, with trees", partial(ours, third, ("--spider", "trees:Trees")), ours=True
+        ),
         "celery": Contender("Celery, 2 prefork workers", partial(peer, "celery_crawl", celery)),
         "bare": Contender("bare loop: nothing durable", partial(_loop, contest, "bare")),
         "crawlee": Contender("crawlee-python, in memory", partial(peer, "crawlee_crawl", {}), slow=True),
@@ -75,10 +81,9 @@ def _loop(contest: Contest, name: str, _round: int, path: str) -> Run:
     return contest.loop(name, path)
 
 
-def _crawlmq(contest: Contest, rounds: int, processes: int, number: int, path: str) -> Run:
-    # The crawls of two processes come behind those of one.
-    crawl = f"round{1 + number + (1 + rounds) * (processes - 1)}"
-    return contest.consumer(crawl, path, "--processes", str(processes))
+def _crawlmq(contest: Contest, first: int, options: Sequence[str], number: int, path: str) -> Run:
+    here = str(Path(__file__).parent)  # of a spider
+    return contest.consumer(f"round{first + number}", path, *options, PYTHONPATH=here)
 
 
 def _peer(contest: Contest, python: Path, program: str, environment: Mapping[str, str], _round: int, path: str) -> Run:

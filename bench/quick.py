@@ -72,10 +72,10 @@ class Contest:
             [sys.executable, HERE / f"{name}.py", self.site.url + path, str(CONNECTIONS)], self.site, self.watched
         )
 
-    def consumer(self, crawl: str, path: str, *options: str) -> Run:
+    def consumer(self, crawl: str, path: str, *options: str, **environment: str) -> Run:
         """Seed, and run a consumer, with further options of its own, until the crawl is complete."""
         self.seed(crawl, self.site.url + path)
-        return self.consume(crawl, *options)
+        return self.consume(crawl, *options, **environment)
 
     def seed(self, crawl: str, *arguments: str) -> None:
         self._command("crawl-seed", "--crawl", crawl, *arguments)

@@ -13,7 +13,7 @@ from typing import Any
 from lxml import etree
 from parsel import Selector, SelectorList
 
-from crawl_consumer import links, markup, parser
+from crawl_consumer import links, markup, parser, title, written
 from crawl_consumer.charset import detect
 from crawl_consumer.follow import Follow, FollowAll
 from crawl_consumer.links import Patterns
@@ -26,9 +26,6 @@ from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
 
 __all__ = ["MAX_DEPTH", "Follow", "Page"]
-
-#: Characters of a title that are kept; nobody shows a tenth of them.
-MAX_TITLE_CHARS = 4096
 
 
 class Page:
@@ -100,10 +97,7 @@ class Page:
     @cached_property
     def title(self) -> str | None:
         """The title, white space collapsed; of a longer one its first 4,096 characters."""
-        element = self.tree.find("head/title")
-        if element is None:
-            element = next(self.tree.iter("title"), None)
-        return None if element is None else markup.collapsed(element.text or "")[:MAX_TITLE_CHARS]
+        return title.in_tree(self.tree)
 
     @cached_property
     def text(self) -> str:
@@ -155,6 +149,14 @@ class Page:
         """Its body in UTF-8, which is what is parsed."""
         return markup.in_utf8(self.body, self.encoding)
 
+    def skim(self) -> None:
+        """Read its links, its meta elements and its title now, without a tree; whoever asks for more has one made."""
+        text = self.in_utf8()
+        self.__dict__["_links"] = PageLinks(parser.skim(text), self.url, self.encoding, self.rejected)
+        certain, said = title.at_a_glance(text)
+        if certain:
+            self.__dict__["title"] = said
+
     def parse_shallow(self) -> bool:
         """Parse it now, unless it nests deeper than hardly any page does; whether it is parsed."""
         made = parser.parse_shallow(self.in_utf8())
@@ -174,8 +176,8 @@ class Page:
 
     def give_up(self, why: str) -> None:
         """Take it for a page without markup from now on, and ``why`` for the parser's error."""
-        empty = etree.Element("html")
-        self.__dict__.update(_parsed=(empty, why), _links=PageLinks(empty, self.url, self.encoding, self.rejected))
+        self.__dict__["_parsed"] = etree.Element("html"), why
+        self.__dict__["_links"] = PageLinks(written.NOTHING, self.url, self.encoding, self.rejected)
 
     def links(
         self, *, css: str | None = None, xpath: str | None = None, allow: Patterns = (), deny: Patterns = ()
@@ -276,7 +278,7 @@ class Page:
     @cached_property
     def _links(self) -> PageLinks:
         unparsed = self.in_utf8() if self.parse_error else b""
-        return PageLinks(self.tree, self.url, self.encoding, self.rejected, unparsed=unparsed)
+        return PageLinks(written.in_tree(self.tree), self.url, self.encoding, self.rejected, unparsed=unparsed)
 
     @cached_property
     def _parsed(self) -> tuple[etree._Element, str | None]:

@@ -1,7 +1,7 @@
 """The links of one page: resolved by what they are relative to there, once, and counted where they are no URL to crawl.
 
-What a page says is in :mod:`crawl_consumer.links`, and what a reference means in :mod:`crawl_consumer.resolving`; here
-both are remembered.
+What a page says is in :mod:`crawl_consumer.written`, and what a reference means in :mod:`crawl_consumer.resolving`;
+here both are remembered.
 """
 
 from collections import Counter
@@ -10,9 +10,9 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from lxml import etree
-
 from crawl_consumer import links, resolving
+from crawl_consumer.written import Written
+from crawl_dedup.canonical import join
 from crawl_dedup.errors import UrlInvalid
 
 
@@ -20,30 +20,34 @@ class PageLinks:
     """The links of one page.
 
     Args:
-        tree: the page's.
+        written: what the page says.
         url: the page's own, canonical.
         encoding: the page's; queries of references are in it.
         rejected: here references that a spider asks for and that are no URL to crawl are counted, by reason.
-        unparsed: the page in UTF-8 when the tree does not hold all of it.
+        unparsed: the page in UTF-8 when not all of it was read.
+
+    Attributes:
+        written: see there.
     """
 
     def __init__(
-        self, tree: etree._Element, url: str, encoding: str, rejected: Counter[str], *, unparsed: bytes = b""
+        self, written: Written, url: str, encoding: str, rejected: Counter[str], *, unparsed: bytes = b""
     ) -> None:
-        self._tree, self._url, self._encoding, self._unparsed = tree, url, encoding, unparsed
+        self.written, self._url, self._encoding, self._unparsed = written, url, encoding, unparsed
         self._rejected = rejected
         self._not_resolved: Counter[str] = Counter()  #: of the page's links, until a spider asks for them
         self._resolved: set[str] = set()
 
     @cached_property
     def base_url(self) -> str:
-        """What references are relative to."""
-        return links.base_url(self._tree, self._url)
+        """What references are relative to: the page's ``<base href>`` if it is an http(s) URL, else its own URL.
 
-    @cached_property
-    def written(self) -> links.Written:
-        """What the page says, before anything is resolved."""
-        return links.written(self._tree)
+        https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url
+        """
+        if self.written.base is not None:
+            with suppress(UrlInvalid):
+                return join(self._url, self.written.base)
+        return self._url
 
     @cached_property
     def found(self) -> dict[str, bool]:

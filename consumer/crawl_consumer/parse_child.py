@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from crawl_consumer import links, parser
+from crawl_consumer import links, parser, written
 
 #: CPU seconds that a page may take to be parsed and walked through. Ordinary pages of 8 MiB take 0.3; on a machine that
 #: is ten times slower, 3.
@@ -97,7 +97,7 @@ def _parse_within(markup: bytes, cpu_s: int, tree_bytes: int) -> int:
     try:
         root, error = parser.parse(markup)
         if root is not None:
-            links.written(root)
+            written.in_tree(root)
         if error:
             links.hrefs_of_text(markup.decode("utf-8", "replace"))
     except MemoryError:

@@ -8,8 +8,11 @@ they were made with, so another one harms none of them.
 
 import ctypes
 import threading
+from typing import Any
 
 from lxml import etree
+
+from crawl_consumer.written import Reader, Written
 
 #: libxml2 nests at most this deep, even with huge_tree (256 without it), and drops all that follows. Links behind
 #: are then looked for in the markup itself.
@@ -34,6 +37,7 @@ class _Mine(threading.local):
 
     deep: etree.HTMLParser | None = None
     shallow: etree.HTMLParser | None = None
+    skimming: etree.HTMLParser | None = None
     left_bytes = 0
 
 
@@ -72,6 +76,24 @@ def parse_shallow(markup: bytes) -> tuple[etree._Element | None, str | None] | N
     return None if _met_a_limit(mine.shallow) else made
 
 
+def skim(markup: bytes) -> Written:
+    """Read what is written in HTML, without a tree, which is most of what parsing costs.
+
+    There is no limit to how deep it may nest: see :func:`crawl_consumer.tame.is_skimmable`.
+
+    Raises:
+        MemoryError: there is none left.
+    """
+    mine = _with_room_for(len(markup))
+    # Where this raises, the next page must not find what the reader has of this one.
+    skimming, mine.skimming = mine.skimming or _new(huge_tree=True, target=Reader()), None
+    read: object = etree.fromstring(markup, skimming)  # what its target says in the end
+    _raise_without_memory(skimming, markup)
+    mine.skimming = skimming
+    assert isinstance(read, Written)
+    return read
+
+
 def libraries() -> dict[str, str]:
     """The libraries behind lxml, and their versions."""
     known = {"libxml2": etree.LIBXML_VERSION, "libxslt": etree.LIBXSLT_VERSION}
@@ -83,10 +105,27 @@ def _tree(markup: bytes, parser: etree.HTMLParser) -> tuple[etree._Element | Non
         root, error = etree.fromstring(markup, parser), None
     except etree.LxmlError as failure:
         root, error = None, str(failure)
+    _raise_without_memory(parser, markup)
+    if root is not None and root.getnext() is not None:
+        _take_in_what_follows(root)
+    return root, error
+
+
+def _take_in_what_follows(root: etree._Element) -> None:
+    """Put what comes after ``</html>`` into the body, as browsers do; libxml2 2.14 makes further roots of it.
+
+    https://html.spec.whatwg.org/multipage/parsing.html#the-after-after-body-insertion-mode
+    """
+    into = root[-1] if len(root) and root[-1].tag == "body" else root  # behind what comes after </body>
+    for later in list(root.itersiblings()):
+        into.append(later)
+    etree.strip_tags(into, "html")  # of these; what is in them stays
+
+
+def _raise_without_memory(parser: etree.HTMLParser, markup: bytes) -> None:
     last = parser.error_log.last_error
     if last is not None and last.type == etree.ErrorTypes.ERR_NO_MEMORY:
-        raise MemoryError(f"for the tree of {len(markup):,} bytes")
-    return root, error
+        raise MemoryError(f"to parse {len(markup):,} bytes")
 
 
 def _met_a_limit(parser: etree.HTMLParser) -> bool:
@@ -99,12 +138,12 @@ def _with_room_for(markup_bytes: int) -> _Mine:
     mine.left_bytes -= markup_bytes
     if mine.left_bytes < 0:
         mine.left_bytes = FORGET_BYTES - markup_bytes
-        mine.deep = mine.shallow = None
+        mine.deep = mine.shallow = mine.skimming = None
         ctypes.cast(_thread_s_own(), ctypes.py_object).value.pop(_LXML_S_NAMES, None)
     return mine
 
 
-def _new(*, huge_tree: bool) -> etree.HTMLParser:
+def _new(*, huge_tree: bool, target: Any = None) -> etree.HTMLParser:
     # It is given nothing but UTF-8: in any other encoding libxml2 drops the whole page for one byte that is wrong in
     # it, without a word. In UTF-8 it puts U+FFFD in the byte's place.
-    return etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=huge_tree, encoding="utf-8")
+    return etree.HTMLParser(remove_comments=True, remove_pis=True, huge_tree=huge_tree, encoding="utf-8", target=target)

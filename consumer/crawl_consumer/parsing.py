@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
-from crawl_consumer.tame import TAG_BYTES, is_tame
+from crawl_consumer.tame import TAG_BYTES, is_skimmable, is_tame
 from crawl_producer import heap
 
 #: Bytes of markup up to which any page is parsed at once: ordinary ones take 3 ms then, and the worst a second.
@@ -79,8 +79,12 @@ class Parsing:
         return self._child.pid if self._child else None
 
     @asynccontextmanager
-    async def of(self, page: Page) -> AsyncIterator[str]:
+    async def of(self, page: Page, *, skimmed: bool = False) -> AsyncIterator[str]:
         """While inside, the page is parsed, or what comes says why it must not be: then its tree is empty.
+
+        Args:
+            page: a fetched one.
+            skimmed: nobody is going to ask for its tree, so that none needs be made.
 
         Larger pages are inside a few at a time, and those that may need a child one at a time, so that their trees do
         not add up.
@@ -90,7 +94,10 @@ class Parsing:
             MemoryError: there is none left for the tree.
         """
         markup_bytes = len(page.in_utf8()) if page.is_html else 0
-        if markup_bytes <= TAME_BYTES:
+        if skimmed and markup_bytes and is_skimmable(page.in_utf8()):
+            page.skim()
+            yield ""
+        elif markup_bytes <= TAME_BYTES:
             yield ""
         elif markup_bytes <= UNTRIED_BYTES:
             async with self._moderate:

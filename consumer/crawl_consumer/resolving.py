@@ -31,7 +31,7 @@ def resolve(base: str, base_folder: str, href: str) -> str:
     Pages of one folder have most of their references in common, and joining all anew took 5 % of a page's time.
 
     Args:
-        base: see :func:`crawl_consumer.links.base_url`.
+        base: see :attr:`crawl_consumer.page_links.PageLinks.base_url`.
         base_folder: its :func:`folder`.
         href: the reference.
 

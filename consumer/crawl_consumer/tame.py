@@ -3,6 +3,7 @@
 Three things make libxml2 costly: it takes time with the square of an element's attributes, it makes a node of 250
 bytes from two of markup, and it goes through all elements that are open for a tag. So no tag must be long, nodes must
 be few, and so must tags; how deep they nest, only the parser knows (:func:`crawl_consumer.parser.parse_shallow`).
+Where it makes no tree, it nests without limit, and tags must be fewer.
 
 A tag ends at every ``">``, with two exceptions: the quotation mark opens a value, and then ``=`` stands before it; or
 all of it is inside a value in single quotation marks. So where each block of the markup has such an end, no stretch of
@@ -13,6 +14,9 @@ a tag that is outside of such values is as long as two blocks. The values themse
 TAG_BYTES = 96 << 10
 #: Tags, of which each takes up to 17 µs in 256 open elements, and has three bytes at least.
 MOST_TAGS = 100_000
+#: Tags of a page that is only skimmed: half of them may be open, and the other half looked for in all of these, which
+#: takes 5 ns each, 1.1 s in all.
+MOST_SKIMMED_TAGS = 30_000
 #: Nodes of the tree: 170 MiB. Each takes a byte of markup at least.
 MOST_NODES = 700_000
 
@@ -32,14 +36,16 @@ def is_tame(markup: bytes) -> bool:
     Args:
         markup: in UTF-8.
     """
-    if len(markup) <= TAG_BYTES:
-        return True
-    if len(markup) > 3 * MOST_TAGS and markup.count(b"<") > MOST_TAGS:
-        return False
-    if len(markup) > MOST_NODES and _nodes(markup) > MOST_NODES:
-        return False
-    stretch_bytes = min(TAG_BYTES // (single_quoted(markup) + 1), TAG_BYTES**2 // len(markup))
-    return tags_end(markup, every_bytes=stretch_bytes // 2)
+    return (
+        _has_few_tags(markup, at_most=MOST_TAGS)
+        and (len(markup) <= MOST_NODES or _nodes(markup) <= MOST_NODES)
+        and _tags_are_short(markup)
+    )
+
+
+def is_skimmable(markup: bytes) -> bool:
+    """Whether it takes no more than about two seconds to skim it (:func:`crawl_consumer.parser.skim`)."""
+    return _has_few_tags(markup, at_most=MOST_SKIMMED_TAGS) and _tags_are_short(markup)
 
 
 def single_quoted(markup: bytes) -> int:
@@ -57,6 +63,17 @@ def tags_end(markup: bytes, *, every_bytes: int) -> bool:
     """Whether in each block of so many bytes any tag ends that is not inside a value in single quotation marks."""
     starts = range(0, len(markup) - every_bytes + 1, every_bytes) if every_bytes else (0,)
     return all(_tag_ends(markup, start, start + every_bytes) for start in starts)
+
+
+def _has_few_tags(markup: bytes, *, at_most: int) -> bool:
+    return len(markup) <= 3 * at_most or markup.count(b"<") <= at_most
+
+
+def _tags_are_short(markup: bytes) -> bool:
+    if len(markup) <= TAG_BYTES:
+        return True
+    stretch_bytes = min(TAG_BYTES // (single_quoted(markup) + 1), TAG_BYTES**2 // len(markup))
+    return tags_end(markup, every_bytes=stretch_bytes // 2)
 
 
 def _nodes(markup: bytes) -> int:

@@ -21,7 +21,7 @@ from crawl_consumer.robots import token_of
 from crawl_consumer.sink import Record, Sink
 from crawl_consumer.spider import Spider, run
 from crawl_consumer.spiders import middlewares
-from crawl_consumer.spiders.base import has
+from crawl_consumer.spiders.base import has, skims
 from crawl_consumer.spiders.middlewares import Refuse, Request, request_of
 from crawl_consumer.spiders.running import called
 from crawl_consumer.tools import Tools
@@ -134,7 +134,8 @@ class Visits:
             page = Page(response, message)
             # Nobody else asks an answer that is no page for its tree, whatever that would cost.
             is_read = verdict == Finish("ok") or has(spider, "on_fetched")
-            async with self._tools.parsing.of(page) if is_read else nullcontext("") as refusal:
+            skimmed = skims(spider, page.to)
+            async with self._tools.parsing.of(page, skimmed=skimmed) if is_read else nullcontext("") as refusal:
                 if refusal:
                     log.warning("%s is not parsed: %s", shown(message.url), refusal)
                     verdict = unparsable(verdict)

@@ -9,7 +9,9 @@ from urllib.parse import urljoin
 import pytest
 import yaml
 
+from crawl_consumer import parser
 from crawl_consumer.tame import is_tame
+from crawl_consumer.written import in_tree
 from crawl_dev.site import StaticSite, python_docs_root
 from e2e_kit import Commands, reference_walk, wait_until
 
@@ -51,6 +53,12 @@ def test_every_page_of_a_real_site_is_parsed_at_once():
     pages = list(python_docs_root().rglob("*.html"))
     assert len(pages) > 400
     assert [page.name for page in pages if not is_tame(page.read_bytes())] == []
+
+
+def test_every_page_of_a_real_site_says_the_same_skimmed_and_parsed():
+    for path in python_docs_root().rglob("*.html"):
+        skimmed, parsed = parser.skim(path.read_bytes()), in_tree(parser.parse(path.read_bytes())[0])
+        assert (skimmed, list(skimmed.references)) == (parsed, list(parsed.references)), path
 
 
 def seeded(commands, url):

@@ -157,9 +157,9 @@ def test_html_that_would_take_too_much_to_parse_is_not_seen_by_the_spider(status
 @pytest.mark.parametrize(("spider", "parsed"), [(Spider(), False), (LooksAtAll(), True)])
 def test_an_answer_that_is_no_page_is_parsed_only_for_a_spider_that_looks_at_it(status, spider, parsed):
     class Noting(Parsing):
-        def of(self, page):
+        def of(self, page, **options):
             noted.append(page.status)
-            return super().of(page)
+            return super().of(page, **options)
 
     async def noting(world):
         world.parsing = Noting()

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl_consumer import links, markup
-from crawl_consumer.page import MAX_DEPTH, MAX_TITLE_CHARS, Follow, Page
+from crawl_consumer import markup, written
+from crawl_consumer.page import MAX_DEPTH, Follow, Page
 from crawl_consumer.response import Headers, Response
+from crawl_consumer.title import MAX_TITLE_CHARS
 from crawl_dedup import UrlInvalid
 from crawl_producer.message import UrlMessage
 
@@ -52,6 +53,24 @@ def test_what_is_no_url_to_crawl_is_counted_by_reason():
 
 def test_links_are_relative_to_the_base():
     assert page(b"<base href=/other/><a href=x>").links() == ["http://site.example/other/x"]
+
+
+@pytest.mark.parametrize(
+    ("markup", "base"),
+    [
+        (b"", URL),
+        (b"<base>", URL),
+        (b"<base href=/one/><base href=/two/>", "http://site.example/one/"),
+        (b"<base href='//cdn.example/x'>", "http://cdn.example/x"),
+        (b"<base href='https://cdn.example/#x'>", "https://cdn.example/"),
+        (b"<base href='javascript:alert(1)'>", URL),
+        (b"<base href='data:text/html,x'><base href=/two/>", URL),
+        (b"<base href='http://['>", URL),
+        (b"<base href=''>", URL),
+    ],
+)
+def test_the_base_is_the_page_unless_it_names_another_on_the_web(markup, base):
+    assert page(markup).base_url == base
 
 
 def test_follow_resolves_and_leaves_what_cannot_be_crawled_to_be_counted_when_it_is_yielded():
@@ -155,7 +174,7 @@ def test_of_a_huge_title_the_beginning_is_kept():
 
 
 def test_links_behind_the_last_that_is_read_are_counted(monkeypatch):
-    monkeypatch.setattr(links, "MAX_REFERENCES", 2)
+    monkeypatch.setattr(written, "MAX_REFERENCES", 2)
     seen = page(b"<a href=1><a href=2><a href=3><a href=1><a href=4>")
     assert [url.rpartition("/")[2] for url in seen.links()] == ["1", "2"]
     assert seen.rejected == {"too_many_links": 2}

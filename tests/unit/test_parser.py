@@ -97,3 +97,30 @@ def test_a_page_after_a_deep_one_is_judged_by_itself():
     assert parser.parse_shallow(b"<div>" * 300) is None
     root, error = parser.parse_shallow(b"<p>x")
     assert (root.findtext(".//p"), error) == ("x", None)
+
+
+@pytest.mark.parametrize(
+    ("markup", "body"),
+    [
+        ("<p>a</p></html>b<i>c</i>d</html>e<b>f</b>", "<p>a</p>b<i>c</i>de<b>f</b>"),
+        ("a</html>b</html>c", "abc"),
+        ("<p>a</p>b</html>c</html>d", "<p>a</p>bcd"),
+        ("a</body></html>\n<!-- made in 1 s --><p>b", "a<p>b</p>"),
+        ("a</html><html x=1><body>b</body></html>", "a<body>b</body>"),
+    ],
+)
+def test_what_follows_the_document_s_end_is_in_its_body(markup, body):
+    for read in (parser.parse, parser.parse_shallow):
+        root, error = read(f"<html><head></head><body>{markup}".encode())
+        assert (etree.tostring(root.find("body")).decode().replace("\n", ""), error) == (f"<body>{body}</body>", None)
+
+
+def test_what_follows_a_frameset_is_in_the_tree():
+    root, _ = parser.parse(b"<frameset><frame src=a></frameset></html><a href=b>")
+    assert [element.get("href") for element in root.iter("a")] == ["b"]
+
+
+@pytest.mark.timeout(20)
+def test_a_document_that_ends_often_takes_no_longer_for_that():
+    root, _ = parser.parse(b"a</html>" * 200_000)
+    assert "".join(root.itertext()) == "a" * 200_000

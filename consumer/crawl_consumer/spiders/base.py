@@ -150,3 +150,18 @@ def has(spider: Spider, hook: str) -> bool:
     """Whether the spider has a hook of its own."""
     kind: type = type(spider)
     return hook in overridden(kind, Spider)
+
+
+def skims(spider: Spider, method: str | None) -> bool:
+    """Whether a page that is for this method is going to be asked for its links and its title only, as far as we know.
+
+    That is so where the method is one of :class:`Spider` itself. A hook may ask for more, and gets it.
+    """
+    kind: type = type(spider)
+    return (method or DEFAULT_METHOD) in _skimming(kind)
+
+
+@cache
+def _skimming(spider: type[Spider]) -> frozenset[str]:
+    inherited = [name for name in (DEFAULT_METHOD, "record") if getattr(spider, name) is getattr(Spider, name)]
+    return frozenset() if spider.rules else frozenset(inherited)

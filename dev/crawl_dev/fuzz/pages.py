@@ -6,9 +6,11 @@ from yarl import URL
 
 from crawl_consumer import charset, directives, fields, links, markup
 from crawl_consumer.cookies import COOKIES_PER_HOST, MAX_COOKIE_BYTES, HostCookies
-from crawl_consumer.page import MAX_TITLE_CHARS, Page
+from crawl_consumer.page import Page
 from crawl_consumer.response import Headers, Response
 from crawl_consumer.retry_after import LONGEST_MS, retry_after_ms
+from crawl_consumer.title import MAX_TITLE_CHARS
+from crawl_consumer.written import MAX_METAS, MAX_REFERENCES
 from crawl_dev.fuzz.target import Target, chosen, surely, text
 from crawl_dev.fuzz.urls import BASE, REASONS, canonical
 from crawl_producer.message import UrlMessage
@@ -23,16 +25,19 @@ def _page(data: bytes) -> None:
     media_type, data = chosen(data, _TYPES)
     header_charset, body = chosen(data, _CHARSETS)
     response = Response(url=BASE, status=200, body=body, content_type=media_type, header_charset=header_charset)
-    page = Page(response, _MESSAGE)
+    page, skimmed = Page(response, _MESSAGE), Page(response, _MESSAGE)
     found = page.links()
+    if page.is_html and page.parse_error is None:
+        skimmed.skim()
+        surely(_said(skimmed) == _said(page), "skimmed it says something else")
     for url in found:
         canonical(url)
     canonical(page.base_url)
-    surely(len(found) <= links.MAX_REFERENCES and len(set(found)) == len(found), "too many links, or one twice")
+    surely(len(found) <= MAX_REFERENCES and len(set(found)) == len(found), "too many links, or one twice")
     surely(page.unendorsed <= set(found), "a link that is none")
     surely(set(page.rejected) <= REASONS | {"too_many_links"}, f"refused for {set(page.rejected)}")
     surely(len(page.title or "") <= MAX_TITLE_CHARS, "the title is too long")
-    surely(len(page.metas) <= links.MAX_METAS, "too many meta elements")
+    surely(len(page.metas) <= MAX_METAS, "too many meta elements")
     (page.text + (page.title or "")).encode()
     directives.read(page.headers.get("x-robots-tag", ""), page.metas, "crawlmq")
     try:
@@ -41,10 +46,14 @@ def _page(data: bytes) -> None:
         return
 
 
+def _said(page: Page) -> tuple[object, ...]:
+    return page.links(), page.unendorsed, dict(page.rejected), page.base_url, page.metas, page.title
+
+
 def _tags(data: bytes) -> None:
     """Markup that is looked at where no tree can be made."""
     found = links.hrefs_of_text(data.decode("utf-8", "replace"))
-    surely(len(found) <= links.MAX_REFERENCES and all(found), "too many references, or an empty one")
+    surely(len(found) <= MAX_REFERENCES and all(found), "too many references, or an empty one")
 
 
 def _charset(data: bytes) -> None:

@@ -22,9 +22,10 @@ import uvloop
 from crawl_consumer import harvest
 from crawl_consumer.fetch import Fetcher, FetchLimits
 from crawl_consumer.outcome import Dead, Finish, Verdict, judge, unparsable
-from crawl_consumer.page import MAX_TITLE_CHARS, Page
+from crawl_consumer.page import Page
 from crawl_consumer.parsing import Parsing
 from crawl_consumer.response import FetchFailure, Response
+from crawl_consumer.title import MAX_TITLE_CHARS
 from crawl_consumer.workbench.looking import message_for
 from crawl_dedup import UrlInvalid, canonicalize, join
 from crawl_dev.hostile.hazard import DEFAULT, Hazard
@@ -106,11 +107,11 @@ class Visitor:
         assert isinstance(made, Response), made
 
     async def visit(self, hazard: Hazard, number: int, cost: Cost) -> None:
-        """Once."""
+        """Once: as the default spider does, without a tree where that can be, or as others do, in turn."""
         started_s, started_cpu_s = time.monotonic(), self.cpu_s()
         url = canonicalize(f"{self._origin}/{hazard.name}?{number}")
         message = message_for("hostile", url, depth=1)  # no seed, which would lead its crawl to another host
-        cost.ended(await self._outcome(message, self._fetchers[hazard.limits], cost))
+        cost.ended(await self._outcome(message, self._fetchers[hazard.limits], cost, skimmed=number % 2 == 1))
         cost.longest_s = max(cost.longest_s, time.monotonic() - started_s)
         cost.most_cpu_s = max(cost.most_cpu_s, self.cpu_s() - started_cpu_s)
 
@@ -119,7 +120,7 @@ class Visitor:
         child = self._parsing.child_pid
         return time.process_time() + (_cpu_s_of(child) if child else 0.0)
 
-    async def _outcome(self, message: UrlMessage, fetcher: Fetcher, cost: Cost) -> str:
+    async def _outcome(self, message: UrlMessage, fetcher: Fetcher, cost: Cost, *, skimmed: bool) -> str:
         seen = {message.url}
         while True:
             result = await fetcher.fetch(message.url)
@@ -129,7 +130,7 @@ class Visitor:
                 cost.failed(result.detail)
                 return verdict.outcome
             if verdict.outcome == "ok":
-                return await self._parsed(Page(result, message), verdict, cost)
+                return await self._parsed(Page(result, message), verdict, cost, skimmed=skimmed)
             if verdict.outcome != "redirect":
                 return verdict.outcome
             try:
@@ -144,8 +145,8 @@ class Visitor:
             seen.add(target)
             (message,) = led.links  # type: ignore[assignment]  # a redirect's is a whole message
 
-    async def _parsed(self, page: Page, verdict: Verdict, cost: Cost) -> str:
-        async with self._parsing.of(page) as refusal:
+    async def _parsed(self, page: Page, verdict: Verdict, cost: Cost, *, skimmed: bool) -> str:
+        async with self._parsing.of(page, skimmed=skimmed) as refusal:
             if refusal:
                 verdict = unparsable(verdict)
                 cost.failed(refusal)
