@@ -7,8 +7,8 @@ from typing import Any
 
 from lxml import etree
 
-from crawl_consumer import written
-from crawl_consumer.written import C0_OR_SPACE, MAX_REFERENCES
+from crawl_consumer import tags
+from crawl_consumer.tags import C0_OR_SPACE, MAX_REFERENCES
 from crawl_dedup.canonical import MAX_INPUT_CHARS
 
 #: Comments, scripts and styles are passed over; all alternatives end at the end of the text, so that none
@@ -32,7 +32,7 @@ _LINKING = frozenset({"a", "area", "link"})
 def hrefs_of_text(markup: str) -> list[str]:
     """The references alone, by a look at the tags: for markup nested deeper than any parser's tree may be.
 
-    At most :data:`crawl_consumer.written.MAX_REFERENCES` of them.
+    At most :data:`crawl_consumer.tags.MAX_REFERENCES` of them.
     """
     attributes = (tag["attributes"] for tag in _LINK_TAG.finditer(markup) if tag["attributes"])
     matches = (_HREF.search(text) for text in attributes)
@@ -75,7 +75,7 @@ def references_in(region: Any) -> list[str]:
     """The distinct references in and at what a selector has found: an element, or the text of an attribute."""
     root = getattr(region, "root", region)
     if etree.iselement(root):
-        return list(written.in_tree(root).references)
+        return list(tags.in_tree(root).references)
     return [text] if isinstance(root, str) and (text := root.strip(C0_OR_SPACE)) else []
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from lxml import etree
 from parsel import Selector, SelectorList
 
-from crawl_consumer import links, markup, parser, title, written
+from crawl_consumer import links, markup, parser, tags, title
 from crawl_consumer.charset import detect
 from crawl_consumer.follow import Follow, FollowAll
 from crawl_consumer.links import Patterns
@@ -119,7 +119,7 @@ class Page:
     @property
     def metas(self) -> list[tuple[str, str]]:
         """Name and content of its meta elements."""
-        return self._links.written.metas
+        return self._links.tags.metas
 
     @property
     def unendorsed(self) -> frozenset[str]:
@@ -149,13 +149,14 @@ class Page:
         """Its body in UTF-8, which is what is parsed."""
         return markup.in_utf8(self.body, self.encoding)
 
-    def skim(self) -> None:
-        """Read its links, its meta elements and its title now, without a tree; whoever asks for more has one made."""
+    def skim(self) -> bool:
+        """Read its links, its meta elements and its title now, without a tree; false: the title takes one."""
         text = self.in_utf8()
-        self.__dict__["_links"] = PageLinks(parser.skim(text), self.url, self.encoding, self.rejected)
         certain, said = title.at_a_glance(text)
         if certain:
-            self.__dict__["title"] = said
+            made = PageLinks(parser.skim(text), self.url, self.encoding, self.rejected)
+            self.__dict__.update(title=said, _links=made)
+        return certain
 
     def parse_shallow(self) -> bool:
         """Parse it now, unless it nests deeper than hardly any page does; whether it is parsed."""
@@ -177,7 +178,7 @@ class Page:
     def give_up(self, why: str) -> None:
         """Take it for a page without markup from now on, and ``why`` for the parser's error."""
         self.__dict__["_parsed"] = etree.Element("html"), why
-        self.__dict__["_links"] = PageLinks(written.NOTHING, self.url, self.encoding, self.rejected)
+        self.__dict__["_links"] = PageLinks(tags.NO_TAGS, self.url, self.encoding, self.rejected)
 
     def links(
         self, *, css: str | None = None, xpath: str | None = None, allow: Patterns = (), deny: Patterns = ()
@@ -278,7 +279,7 @@ class Page:
     @cached_property
     def _links(self) -> PageLinks:
         unparsed = self.in_utf8() if self.parse_error else b""
-        return PageLinks(written.in_tree(self.tree), self.url, self.encoding, self.rejected, unparsed=unparsed)
+        return PageLinks(tags.in_tree(self.tree), self.url, self.encoding, self.rejected, unparsed=unparsed)
 
     @cached_property
     def _parsed(self) -> tuple[etree._Element, str | None]:

@@ -1,6 +1,6 @@
 """The links of one page: resolved by what they are relative to there, once, and counted where they are no URL to crawl.
 
-What a page says is in :mod:`crawl_consumer.written`, and what a reference means in :mod:`crawl_consumer.resolving`;
+What a page says is in :mod:`crawl_consumer.tags`, and what a reference means in :mod:`crawl_consumer.resolving`;
 here both are remembered.
 """
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from crawl_consumer import links, resolving
-from crawl_consumer.written import Written
+from crawl_consumer.tags import Tags
 from crawl_dedup.canonical import join
 from crawl_dedup.errors import UrlInvalid
 
@@ -20,20 +20,18 @@ class PageLinks:
     """The links of one page.
 
     Args:
-        written: what the page says.
+        tags: what they say.
         url: the page's own, canonical.
         encoding: the page's; queries of references are in it.
         rejected: here references that a spider asks for and that are no URL to crawl are counted, by reason.
         unparsed: the page in UTF-8 when not all of it was read.
 
     Attributes:
-        written: see there.
+        tags: see there.
     """
 
-    def __init__(
-        self, written: Written, url: str, encoding: str, rejected: Counter[str], *, unparsed: bytes = b""
-    ) -> None:
-        self.written, self._url, self._encoding, self._unparsed = written, url, encoding, unparsed
+    def __init__(self, tags: Tags, url: str, encoding: str, rejected: Counter[str], *, unparsed: bytes = b"") -> None:
+        self.tags, self._url, self._encoding, self._unparsed = tags, url, encoding, unparsed
         self._rejected = rejected
         self._not_resolved: Counter[str] = Counter()  #: of the page's links, until a spider asks for them
         self._resolved: set[str] = set()
@@ -44,21 +42,21 @@ class PageLinks:
 
         https://html.spec.whatwg.org/multipage/urls-and-fetching.html#document-base-url
         """
-        if self.written.base is not None:
+        if self.tags.base is not None:
             with suppress(UrlInvalid):
-                return join(self._url, self.written.base)
+                return join(self._url, self.tags.base)
         return self._url
 
     @cached_property
     def found(self) -> dict[str, bool]:
         """The canonical URL of each link in document order, and whether the page vouches for one of its links there."""
         found: dict[str, bool] = {}
-        references = self.written.references
+        references = self.tags.references
         if self._unparsed:
             text, self._unparsed = self._unparsed.decode("utf-8", "replace"), b""
             references = references | dict.fromkeys(links.hrefs_of_text(text), True)
-        if self.written.left_out:
-            self._not_resolved["too_many_links"] += self.written.left_out
+        if self.tags.left_out:
+            self._not_resolved["too_many_links"] += self.tags.left_out
         known = resolving.remembered(self._folder) if self._encoding.startswith("utf") else {}
         for href, endorsed in references.items():
             if (url := known.get(href)) is None:

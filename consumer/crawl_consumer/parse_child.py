@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from crawl_consumer import links, parser, written
+from crawl_consumer import links, parser, tags
 
 #: CPU seconds that a page may take to be parsed and walked through. Ordinary pages of 8 MiB take 0.3; on a machine that
 #: is ten times slower, 3.
@@ -44,7 +44,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main(cpu_s: int, tree_bytes: int) -> None:
     """Answer for one page after the other, each within these limits."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a consumer that has ended before that has closed our input
     for number in _OF_THE_CONSUMER:
         signal.signal(number, signal.SIG_IGN)
     pages = sys.stdin.buffer
@@ -65,8 +65,9 @@ def tried(markup: bytes, cpu_s: int, tree_bytes: int) -> str:
     Raises:
         SystemExit: the fork was killed, for a reason that lies elsewhere: nobody knows what the page would have done.
     """
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
+        end_with(parent)
         _leave_with(_parse_within, markup, cpu_s, tree_bytes)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code < 0 and -code not in _OF_THE_PAGE:
@@ -88,8 +89,14 @@ def _leave_with(call: Callable[..., int], *arguments: object) -> NoReturn:
         os._exit(code)
 
 
-def _parse_within(markup: bytes, cpu_s: int, tree_bytes: int) -> int:
+def end_with(parent: int) -> None:
+    """See to it that this process is killed when its parent has ended; at once, if that was before we could ask."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _parse_within(markup: bytes, cpu_s: int, tree_bytes: int) -> int:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     _limit(resource.RLIMIT_CPU, cpu_s)
     _limit(resource.RLIMIT_AS, _address_space_bytes() + tree_bytes)
@@ -97,7 +104,7 @@ def _parse_within(markup: bytes, cpu_s: int, tree_bytes: int) -> int:
     try:
         root, error = parser.parse(markup)
         if root is not None:
-            written.in_tree(root)
+            tags.in_tree(root)
         if error:
             links.hrefs_of_text(markup.decode("utf-8", "replace"))
     except MemoryError:

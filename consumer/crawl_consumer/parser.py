@@ -12,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from crawl_consumer.written import Reader, Written
+from crawl_consumer.tags import TagReader, Tags
 
 #: libxml2 nests at most this deep, even with huge_tree (256 without it), and drops all that follows. Links behind
 #: are then looked for in the markup itself.
@@ -76,21 +76,19 @@ def parse_shallow(markup: bytes) -> tuple[etree._Element | None, str | None] | N
     return None if _met_a_limit(mine.shallow) else made
 
 
-def skim(markup: bytes) -> Written:
-    """Read what is written in HTML, without a tree, which is most of what parsing costs.
+def skim(markup: bytes) -> Tags:
+    """Read what the tags of HTML say, without a tree: that takes three quarters of the time that one takes.
 
-    There is no limit to how deep it may nest: see :func:`crawl_consumer.tame.is_skimmable`.
+    Nothing limits how deep it may nest; see :func:`crawl_consumer.tame.is_skimmable`.
 
     Raises:
         MemoryError: there is none left.
     """
     mine = _with_room_for(len(markup))
-    # Where this raises, the next page must not find what the reader has of this one.
-    skimming, mine.skimming = mine.skimming or _new(huge_tree=True, target=Reader()), None
-    read: object = etree.fromstring(markup, skimming)  # what its target says in the end
-    _raise_without_memory(skimming, markup)
-    mine.skimming = skimming
-    assert isinstance(read, Written)
+    mine.skimming = mine.skimming or _new(huge_tree=True, target=TagReader())
+    read: object = etree.fromstring(markup, mine.skimming)  # closes its target, even where it raises
+    _raise_without_memory(mine.skimming, markup)
+    assert isinstance(read, Tags)
     return read
 
 

@@ -84,7 +84,8 @@ class Parsing:
 
         Args:
             page: a fetched one.
-            skimmed: nobody is going to ask for its tree, so that none needs be made.
+            skimmed: it is asked for its links, its title and its meta elements only. Then no tree is made if the tags
+                tell all that, as those of most pages do.
 
         Larger pages are inside a few at a time, and those that may need a child one at a time, so that their trees do
         not add up.
@@ -94,10 +95,7 @@ class Parsing:
             MemoryError: there is none left for the tree.
         """
         markup_bytes = len(page.in_utf8()) if page.is_html else 0
-        if skimmed and markup_bytes and is_skimmable(page.in_utf8()):
-            page.skim()
-            yield ""
-        elif markup_bytes <= TAME_BYTES:
+        if (skimmed and _skimmed(page)) or markup_bytes <= TAME_BYTES:
             yield ""
         elif markup_bytes <= UNTRIED_BYTES:
             async with self._moderate:
@@ -150,6 +148,10 @@ class Parsing:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # its fork too
             await child.communicate()
+
+
+def _skimmed(page: Page) -> bool:
+    return page.is_html and is_skimmable(page.in_utf8()) and page.skim()
 
 
 def _parsed_at_once(page: Page) -> bool:

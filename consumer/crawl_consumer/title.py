@@ -9,6 +9,9 @@ from crawl_consumer import markup, parser
 #: Characters of a title that are kept; nobody shows a tenth of them.
 MAX_TITLE_CHARS = 4096
 
+#: Where a document's title ends in nearly all pages; a tree of so much is made wherever the page is parsed at once.
+GLANCE_BYTES = 64 << 10
+
 _BEGINS = re.compile(rb"<title", re.IGNORECASE)
 #: What alone ends a title (https://html.spec.whatwg.org/multipage/parsing.html#rcdata-end-tag-name-state).
 _ENDS = re.compile(rb"</title[\t\n\f\r />]", re.IGNORECASE)
@@ -25,14 +28,14 @@ def in_tree(tree: etree._Element) -> str | None:
 
 
 def at_a_glance(page: bytes) -> tuple[bool, str | None]:
-    """Whether the first title in a page's markup is certain to be the document's, and that; see :func:`in_tree`.
+    """Whether it is certain from the beginning of a page's markup what its title is, and that; see :func:`in_tree`.
 
     Args:
         page: in UTF-8.
     """
     if (begins := _BEGINS.search(page)) is None:
         return True, None
-    if (ends := _ENDS.search(page, begins.end())) is None:
+    if (ends := _ENDS.search(page, begins.end(), GLANCE_BYTES)) is None:
         return False, None
     root, _ = parser.parse(page[: ends.end()] + _MARK.encode())
     element = None if root is None else root.find("head/title")

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from crawl_consumer import parser
+from crawl_consumer.tags import in_tree
 from crawl_consumer.tame import is_tame
-from crawl_consumer.written import in_tree
 from crawl_dev.site import StaticSite, python_docs_root
 from e2e_kit import Commands, reference_walk, wait_until
 

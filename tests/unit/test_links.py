@@ -3,7 +3,7 @@
 import pytest
 
 from crawl_consumer.links import hrefs_of_text
-from crawl_consumer.written import MAX_REFERENCES
+from crawl_consumer.tags import MAX_REFERENCES
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawl_consumer import markup, written
+from crawl_consumer import markup, tags
 from crawl_consumer.page import MAX_DEPTH, Follow, Page
 from crawl_consumer.response import Headers, Response
 from crawl_consumer.title import MAX_TITLE_CHARS
@@ -174,7 +174,7 @@ def test_of_a_huge_title_the_beginning_is_kept():
 
 
 def test_links_behind_the_last_that_is_read_are_counted(monkeypatch):
-    monkeypatch.setattr(written, "MAX_REFERENCES", 2)
+    monkeypatch.setattr(tags, "MAX_REFERENCES", 2)
     seen = page(b"<a href=1><a href=2><a href=3><a href=1><a href=4>")
     assert [url.rpartition("/")[2] for url in seen.links()] == ["1", "2"]
     assert seen.rejected == {"too_many_links": 2}

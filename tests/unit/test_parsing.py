@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from costs import resident_bytes
 from crawl_consumer.page import Page
+from crawl_consumer.parse_child import end_with
 from crawl_consumer.parsing import TAME_BYTES, UNTRIED_BYTES, ChildLost, Parsing
 from crawl_consumer.response import Response
 from crawl_dev.process import same_modules
@@ -303,6 +305,20 @@ def test_nothing_outlives_a_consumer_that_is_killed():
     asyncio.run(until(lambda: all(ended(pid) for pid in processes)))
 
 
+def orphan():
+    parent = os.getpid()
+    if os.fork() == 0:
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        end_with(parent)
+        print("outlived it")
+
+
+def test_what_is_an_orphan_before_it_asked_to_end_with_its_parent_ends():
+    command = [sys.executable, __file__, orphan.__name__]
+    assert subprocess.run(command, env=same_modules(), capture_output=True, check=True).stdout == b""
+
+
 def test_an_error_in_the_thread_is_told_to_whoever_waits(monkeypatch):
     def fail(_):
         raise MemoryError("none left")
@@ -334,4 +350,5 @@ def test_names_of_larger_pages_are_forgotten():
 
 
 if __name__ == "__main__":
-    asyncio.run(globals()[sys.argv[1]]())
+    if asyncio.iscoroutine(made := globals()[sys.argv[1]]()):
+        asyncio.run(made)

@@ -1,20 +1,20 @@
 """A page of which only links and title are asked for is read without a tree, and says the same."""
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 
-from crawl_consumer import parser
+from crawl_consumer import parser, tags
 from crawl_consumer.page import MAX_DEPTH, Page
 from crawl_consumer.parsing import Parsing
 from crawl_consumer.response import Response
 from crawl_consumer.spider import Rule, Spider, run
 from crawl_consumer.spiders.base import skims
-from crawl_consumer.tame import MOST_SKIMMED_TAGS
-from crawl_consumer.title import MAX_TITLE_CHARS
+from crawl_consumer.title import GLANCE_BYTES, MAX_TITLE_CHARS
 from crawl_producer.message import UrlMessage
 
 URL = "http://site.example/folder/page"
@@ -71,20 +71,32 @@ _PIECES = (
 @example(b"", None)
 def test_skimmed_or_parsed_it_says_the_same(body, charset):
     skimmed, parsed = page(body, charset), page(body, charset)
-    skimmed.skim()
+    complete = skimmed.skim()
     assert said(skimmed) == said(parsed)
+    assert has_tree(skimmed) is not complete
 
 
-def test_a_title_is_read_without_a_tree_where_it_comes_first_or_there_is_none():
-    for body in (b"<title>a</title><a href=b>", b"<a href=b>", b"<html><head><meta charset=utf-8><TITLE>b</TITLE\n>"):
-        seen = page(body)
-        seen.skim()
-        assert (seen.title, has_tree(seen)) == (page(body).title, False)
+@pytest.mark.parametrize(
+    ("body", "complete"),
+    [
+        (b"<title>a</title><a href=b>", True),
+        (b"<html><head><meta charset=utf-8><TITLE lang=de>b</TITLE\n>", True),
+        (b"<a href=b>", True),
+        (b"<p>x" * (GLANCE_BYTES // 4) + b"<title>a</title>", False),
+        (b"<title>a" + b"x" * GLANCE_BYTES + b"</title>", False),
+        (b"<body><svg><title>a</title></svg>", False),
+    ],
+    ids=["first", "attributes", "none", "late", "long", "picture"],
+)
+def test_no_tree_is_needed_for_a_title_that_is_seen_at_a_glance(body, complete):
+    seen = page(body)
+    assert (seen.skim(), has_tree(seen)) == (complete, False)
+    assert (seen.title, has_tree(seen)) == (page(body).title, not complete)
 
 
 def test_of_a_huge_title_the_beginning_is_kept():
-    seen = page(b"<title> " + b"two\nwords " * 100_000 + b"</title>")
-    seen.skim()
+    seen = page(b"<title> " + b"two\nwords " * 5000 + b"</title>")
+    assert seen.skim()
     assert seen.title == ("two words " * MAX_TITLE_CHARS)[:MAX_TITLE_CHARS]
 
 
@@ -96,13 +108,6 @@ def test_links_are_found_however_deep_they_are_nested(depth):
     assert not has_tree(seen)
 
 
-def test_whoever_asks_a_skimmed_page_for_more_gets_it():
-    seen = page(b"<title>a</title><p>text <a href=b>link</a>")
-    seen.skim()
-    assert (seen.text, seen.css("a::attr(href)").getall(), seen.parse_error) == ("text link", ["b"], None)
-    assert seen.links(css="a") == seen.links()
-
-
 def test_memory_that_runs_out_leaves_nothing_to_the_next_page(monkeypatch):
     parser.skim(b"<p>")
     with monkeypatch.context() as patched:
@@ -110,6 +115,33 @@ def test_memory_that_runs_out_leaves_nothing_to_the_next_page(monkeypatch):
         with pytest.raises(MemoryError, match="16 bytes"):
             parser.skim(b"<a href=old></p>")
     assert list(parser.skim(b"<a href=new>").references) == ["new"]
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyboardInterrupt])
+def test_what_stops_a_skim_leaves_nothing_to_the_next_page(monkeypatch, error):
+    def stop(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tags.TagReader, "_link", stop)
+        with pytest.raises(error):
+            parser.skim(b"<meta name=a content=b><base href=c><a href=old>")
+    assert parser.skim(b"<a href=new>") == ({"new": True}, [], None, 0)
+
+
+def test_threads_skim_side_by_side():
+    read = {}
+
+    def skim(name):
+        markup = b"".join(b"<a href=%d.%d>" % (name, number) for number in range(2000))
+        read[name] = [list(parser.skim(markup).references) for _ in range(20)]
+
+    threads = [threading.Thread(target=skim, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read == {name: [[f"{name}.{number}" for number in range(2000)]] * 20 for name in range(4)}
 
 
 class Own(Spider):
@@ -127,6 +159,11 @@ class Hooked(Spider):
         self.heading = page.css("h1::text").get()
 
 
+class Finishing(Spider):
+    def on_finish(self, finished):
+        print(finished)
+
+
 @pytest.mark.parametrize(
     ("spider", "method", "expected"),
     [
@@ -136,7 +173,9 @@ class Hooked(Spider):
         (Own, None, False),
         (Own, "record", True),
         (Ruled, None, False),
-        (Hooked, None, True),
+        (Hooked, None, False),
+        (Hooked, "record", False),
+        (Finishing, None, True),
         (Spider, "another", False),
     ],
 )
@@ -152,11 +191,11 @@ def test_no_tree_is_made_for_the_default_spider_however_long_the_page():
         assert not has_tree(seen)
 
 
-def test_a_page_of_many_tags_is_parsed_whatever_it_is_for():
-    for tags, parsed in ((MOST_SKIMMED_TAGS, False), (MOST_SKIMMED_TAGS + 1, True)):
-        seen = page(b'<p class="x">' * (tags - 1) + b"<a href=b>")
-        parsed_by(Spider(), seen)
-        assert has_tree(seen) is parsed
+@pytest.mark.parametrize(("tags", "tree"), [(7000, False), (30_000, True)])
+def test_a_page_of_many_tags_is_parsed_whatever_it_is_for(tags, tree):
+    seen = page(b'<p class="x">' * tags + b"<a href=b>")
+    parsed_by(Spider(), seen)
+    assert has_tree(seen) is tree
 
 
 def test_another_spider_finds_the_tree_of_a_long_page_made():

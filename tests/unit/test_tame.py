@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawl_consumer import parser
-from crawl_consumer.tame import MOST_NODES, MOST_TAGS, TAG_BYTES, is_tame, single_quoted, tags_end
+from crawl_consumer.tame import (
+    MOST_COMPARED,
+    MOST_NODES,
+    MOST_TAGS,
+    TAG_BYTES,
+    is_skimmable,
+    is_tame,
+    single_quoted,
+    tags_end,
+)
 
 #: Ways to write an attribute, some of which hide that the tag goes on after it.
 ATTRIBUTES = [
@@ -88,3 +97,26 @@ def test_more_tags_than_there_is_time_for_are_not_tame():
 @pytest.mark.parametrize("markup", ["x" * 200_000, "<p>" * 60_000, "<p>text</p>" * 20_000])
 def test_where_tags_are_not_seen_to_end_nothing_is_known(markup):
     assert not is_tame(markup.encode())
+
+
+@pytest.mark.parametrize("length", [1, 3, 10, 30, 100])
+def test_what_is_skimmed_compares_no_more_than_takes_two_seconds(length):
+    """Half of the tags open, and the other half of another name that differs in its last character only."""
+
+    def compared(tags):
+        return (tags // 2) ** 2 * length
+
+    def markup(tags):
+        return (b"<" + b"x" * length + b' a="b">') * (tags // 2) + (b"</" + b"x" * (length - 1) + b'y a="b">') * (
+            tags // 2
+        )
+
+    most = max(tags for tags in range(2000, 40_000, 500) if is_skimmable(markup(tags)))
+    assert compared(most) <= MOST_COMPARED
+    assert not is_skimmable(markup(40_000))
+
+
+def test_an_element_with_many_attributes_is_not_skimmed():
+    long_tag = b"<a " + b"b=c " * (TAG_BYTES // 2) + b">"
+    assert not is_skimmable(long_tag)
+    assert is_skimmable(b'<a b="c">' * 1000 + long_tag[: TAG_BYTES // 4] + b'">' + b"text " * 10_000)

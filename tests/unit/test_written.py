@@ -1,94 +1,94 @@
-"""What a page says in its tags, read from its tree and without one."""
+"""What other systems write to be crawled, in both forms."""
+
+import json
+import re
 
 import pytest
 
-from crawl_consumer import parser
-from crawl_consumer.written import MAX_METAS, MAX_REFERENCES, NOTHING, in_tree
-
-
-def from_tree(markup):
-    return in_tree(parser.parse(markup.encode())[0])
-
-
-def skimmed(markup):
-    return parser.skim(markup.encode())
-
-
-@pytest.fixture(params=[from_tree, skimmed], ids=["tree", "skimmed"])
-def read(request):
-    return request.param
-
-
-def test_references_are_distinct_and_in_document_order(read):
-    markup = "<a href=b>1</a><map><area href=a></map><a href=b>2</a><a href=c>3</a>"
-    assert list(read(markup).references) == ["b", "a", "c"]
-
-
-def test_a_rel_is_read_so_far_as_anybody_writes_one(read):
-    words = "x " * 400
-    markup = f"<a href=a rel='{words} nofollow'><a href=b rel='{words * 2} nofollow'>"
-    assert read(markup).references == {"a": False, "b": True}
-
-
-def test_a_reference_is_vouched_for_by_any_link_that_no_rel_qualifies(read):
-    markup = (
-        "<a href=a rel='me NOFOLLOW'>1</a><a href=b rel=ugc>2</a><a href=b#x rel=me>3</a><area href=c rel=sponsored>"
-    )
-    assert read(markup).references == {"a": False, "b": True, "c": False}
-
-
-def test_fragments_are_dropped_before_references_are_compared(read):
-    assert list(read("<a href='a#1'>1</a><a href='a#2'>2</a><a href=a>3</a>").references) == ["a"]
+from crawl_producer.errand import Errand
+from crawl_producer.errors import RouteInvalid
+from crawl_producer.seeds import Rejected, Seed
+from crawl_producer.sources.written import MAX_BYTES, read
 
 
 @pytest.mark.parametrize(
-    "markup", ["", "<a>", "<a href>", "<a href=''>", "<a href=' '>", "<a href='#top'>", "<a href=' #x'>"]
-)
-def test_a_reference_to_the_page_itself_is_none(read, markup):
-    assert read(f"<p>{markup}").references == {}
-
-
-def test_references_beyond_a_number_are_left_out_and_counted(read):
-    markup = "<a href=0>" + "".join(f"<a href={number}>" for number in range(MAX_REFERENCES + 7)) + "<a href=1 rel=x>"
-    found = read(markup)
-    assert list(found.references) == [str(number) for number in range(MAX_REFERENCES)]
-    assert found.left_out == 7
-
-
-def test_meta_elements_need_a_name_and_a_content(read):
-    markup = "<meta name=a content=b><meta name=c><meta content=d><meta name='' content=e><meta charset=f>"
-    assert read(markup).metas == [("a", "b")]
-
-
-def test_meta_elements_beyond_a_number_are_not_read(read):
-    metas = read("<meta name=a content=b>" * MAX_METAS + "<meta name=c content=d>").metas
-    assert metas == [("a", "b")] * MAX_METAS
-
-
-def test_other_elements_are_no_links(read):
-    markup = "<link href=a><img src=b><b href=c><form action=d><iframe src=e></iframe><meta href=f>"
-    assert read(markup).references == {}
-
-
-def test_entities_in_references_are_resolved(read):
-    assert list(read("<a href='?a=1&amp;b=2'>").references) == ["?a=1&b=2"]
-
-
-@pytest.mark.parametrize(
-    ("markup", "base"),
+    ("body", "seed"),
     [
-        ("<p>", None),
-        ("<base>", None),
-        ("<base target=x><base href=/other/>", "/other/"),
-        ("<base href=/one/><base href=/two/>", "/one/"),
-        ("<base href=''><base href=/two/>", ""),
-        ("<!-- <base href=/commented/> --><p>", None),
+        (b" HTTPS://E.org/a b#x\n", Seed(1, "https://e.org/a%20b")),
+        (b'{"url": "https://e.org/"}', Seed(1, "https://e.org/")),
+        (b'{"url": "https://e.org/", "depth": 2, "other": [1]}', Seed(1, "https://e.org/", depth=2)),
+        (b'{"url": "https://e.org/", "method": "get", "cookie": 1, "meta": null}', Seed(1, "https://e.org/")),
+        (
+            b'{"url": "https://e.org/", "meta": {"job": 1}, "to": "article", "route": "dated", "priority": 3}',
+            Seed(1, "https://e.org/", errand=Errand("article", ("", "dated"), 3, '{"job":1}')),
+        ),
+        (
+            b'{"url": "https://e.org/", "depth": 1, "route": ["crawl.news", "front"]}',
+            Seed(1, "https://e.org/", depth=1, errand=Errand(route=("crawl.news", "front"))),
+        ),
+        ("\ufeffhttps://e.org/ä".encode(), Seed(1, "https://e.org/%C3%A4")),
     ],
 )
-def test_the_base_is_the_first_one_with_a_reference(read, markup, base):
-    assert read(markup).base == base
+def test_a_url_as_text_or_in_an_object(body, seed):
+    assert read(1, body, "key") == seed
 
 
-def test_what_one_page_says_is_not_said_by_the_next(read):
-    read("<base href=/b/><meta name=a content=b><a href=c>")
-    assert read("<p>") == NOTHING
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "syntax"),
+        (b"nonsense", "syntax"),
+        (b"ftp://e.org/", "scheme"),
+        (b"\xff\xfe", "syntax"),
+        (b"{", "json"),
+        (b'{"url":' + b"[" * 30_000, "json"),
+        (b'{"uri": "https://e.org/"}', "no_url"),
+        (b'{"url": 3}', "no_url"),
+        (b'{"url": "https://e.org/", "method": "POST"}', "method"),
+        (b'{"url": "https://e.org/", "depth": -1}', "depth"),
+        (b'{"url": "https://e.org/", "depth": true}', "depth"),
+        (b'{"url": "https://e.org/", "meta": [1]}', "meta"),
+        (b'{"url": "https://e.org/", "meta": "x"}', "meta"),
+        (b'{"url": "https://e.org/", "meta": {"n": NaN}}', "meta"),
+        (b'{"url": "https://e.org/", "meta": {"\\ud800": []}}', "meta"),
+        (b'{"url": "https://e.org/", "meta": {"a": "' + b"x" * 1024 + b'"}}', "meta"),
+        (b'{"url": "https://e.org/", "to": "_private"}', "to"),
+        (b'{"url": "https://e.org/", "to": 1}', "to"),
+        (b'{"url": "https://e.org/", "priority": 0}', "priority"),
+        (b'{"url": "https://e.org/", "priority": "3"}', "priority"),
+        (b'{"url": "https://e.org/", "route": ["a", "b", "c"]}', "route"),
+        (b'{"url": "https://e.org/", "route": ["a b", "k"]}', "route"),
+        (b'{"url": "https://e.org/", "route": {}}', "route"),
+        (b'{"url": "https://e.org/", "route": "k\\n"}', "route"),
+        (b'{"url": "https://e.org/", "meta": {"a": ' + b"[" * 210 + b"]" * 210 + b"}}", "meta"),
+        (b"https://e.org/" + b"a" * 3000, "too_long"),
+        (b"https://e.org/ " + b" " * MAX_BYTES, "too_long"),
+    ],
+)
+def test_anything_else_is_rejected_with_a_word(body, reason):
+    rejected = read(7, body, "key")
+    assert isinstance(rejected, Rejected)
+    assert (rejected.line, rejected.source) == (7, "key")
+    assert re.split("[:.]", rejected.reason)[0] == reason
+    assert len(rejected.text) <= 200
+    assert rejected.reason.encode()
+
+
+class Nowhere:
+    def check(self, errands):
+        raise RouteInvalid(f"{[errand.route for errand in errands]} leads nowhere")
+
+
+def test_a_route_is_looked_at_before_the_url_is_taken():
+    rejected = read(1, b'{"url": "https://e.org/", "route": "k"}', "key", Nowhere())
+    assert rejected.reason == "route: [('', 'k')] leads nowhere"
+    assert read(1, b'{"url": "https://e.org/"}', "key", Nowhere()) == Seed(1, "https://e.org/")
+
+
+def test_an_errand_leaves_its_url_the_room_that_its_retries_need():
+    meta = {"m": "x" * 1000}
+    fits = read(1, json.dumps({"url": "https://e.org/" + "a" * 2000, "meta": meta}).encode(), "key")
+    assert isinstance(fits, Seed)
+    said = {"to": "a", "route": ["e" * 200, "k" * 255], "meta": meta}
+    long = read(1, json.dumps({"url": "https://e.org/" + "a" * 2060, **said}).encode(), "key")
+    assert long.reason == "too_long"

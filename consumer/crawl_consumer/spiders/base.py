@@ -153,9 +153,9 @@ def has(spider: Spider, hook: str) -> bool:
 
 
 def skims(spider: Spider, method: str | None) -> bool:
-    """Whether a page that is for this method is going to be asked for its links and its title only, as far as we know.
+    """Whether a page that is for this method is asked for its links, its title and its meta elements only.
 
-    That is so where the method is one of :class:`Spider` itself. A hook may ask for more, and gets it.
+    That is so where the method is one of :class:`Spider` itself, and no hook sees pages.
     """
     kind: type = type(spider)
     return (method or DEFAULT_METHOD) in _skimming(kind)
@@ -164,4 +164,6 @@ def skims(spider: Spider, method: str | None) -> bool:
 @cache
 def _skimming(spider: type[Spider]) -> frozenset[str]:
     inherited = [name for name in (DEFAULT_METHOD, "record") if getattr(spider, name) is getattr(Spider, name)]
-    return frozenset() if spider.rules else frozenset(inherited)
+    kind: type = spider
+    sees_more = spider.rules or overridden(kind, Spider) & {"on_fetched", "on_item"}
+    return frozenset() if sees_more else frozenset(inherited)

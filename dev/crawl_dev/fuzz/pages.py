@@ -9,8 +9,8 @@ from crawl_consumer.cookies import COOKIES_PER_HOST, MAX_COOKIE_BYTES, HostCooki
 from crawl_consumer.page import Page
 from crawl_consumer.response import Headers, Response
 from crawl_consumer.retry_after import LONGEST_MS, retry_after_ms
+from crawl_consumer.tags import MAX_METAS, MAX_REFERENCES
 from crawl_consumer.title import MAX_TITLE_CHARS
-from crawl_consumer.written import MAX_METAS, MAX_REFERENCES
 from crawl_dev.fuzz.target import Target, chosen, surely, text
 from crawl_dev.fuzz.urls import BASE, REASONS, canonical
 from crawl_producer.message import UrlMessage

@@ -21,7 +21,7 @@ C0_OR_SPACE = "".join(map(chr, range(0x21)))
 _UNENDORSED = frozenset({"nofollow", "ugc", "sponsored"})
 
 
-class Written(NamedTuple):
+class Tags(NamedTuple):
     """What a page says in its ``a``, ``area``, ``base`` and ``meta`` elements.
 
     Attributes:
@@ -39,8 +39,8 @@ class Written(NamedTuple):
     left_out: int = 0
 
 
-#: What a page without a tag says.
-NOTHING = Written({}, [])
+#: What a page without any says.
+NO_TAGS = Tags({}, [])
 
 
 class Attributes(Protocol):
@@ -50,7 +50,7 @@ class Attributes(Protocol):
         """The value of one, None without it."""
 
 
-class Reader:
+class TagReader:
     """Takes the elements of a page, in document order; ``start`` and ``close`` are what lxml calls a parser target.
 
     https://lxml.de/parsing.html#the-target-parser-interface
@@ -76,12 +76,12 @@ class Reader:
         elif tag == "base" and self._base is None:
             self._base = attributes.get("href")
 
-    def close(self) -> Written:
+    def close(self) -> Tags:
         """The page ends; the next element is another's."""
         self._references.pop("", None)
-        written = Written(self._references, self._metas, self._base, self._left_out)
+        tags = Tags(self._references, self._metas, self._base, self._left_out)
         self._begin()
-        return written
+        return tags
 
     def _begin(self) -> None:
         self._references, self._metas, self._base, self._left_out = {}, [], None, 0
@@ -99,9 +99,9 @@ class Reader:
             references[reference] = endorsed or references.get(reference, False)
 
 
-def in_tree(tree: etree._Element) -> Written:
-    """What is written in a tree, or in a part of it."""
-    reader = Reader()
+def in_tree(tree: etree._Element) -> Tags:
+    """What the elements of a tree say, or of a part of it."""
+    reader = TagReader()
     for element in tree.iter("a", "area", "base", "meta"):
         reader.start(element.tag, element)
     return reader.close()
