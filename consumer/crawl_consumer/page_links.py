@@ -20,7 +20,7 @@ class PageLinks:
     """The links of one page.
 
     Args:
-        tags: what they say.
+        tags: what the page says there.
         url: the page's own, canonical.
         encoding: the page's; queries of references are in it.
         rejected: here references that a spider asks for and that are no URL to crawl are counted, by reason.
