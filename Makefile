@@ -87,7 +87,7 @@ $(INSTALLED): pyproject.toml dev/make-venv
 servers: ## Install RabbitMQ, Redis and nginx, where they are missing
 	@dev/install-servers
 
-bench: venv servers $(PEERS)/.installed ## Measure against other crawlers (20 minutes, on an idle machine) and write docs/benchmarks.md
+bench: venv servers $(PEERS)/.installed ## Measure against other crawlers (half an hour, on an idle machine) and write docs/benchmarks.md
 	@$(DEV) bench/compare.py --peers $(PEERS)/bin/python $(if $(QUICK),--quick)
 
 $(PEERS)/.installed: bench/requirements-peers.txt | venv
