@@ -21,6 +21,7 @@ from crawl_consumer.page_links import PageLinks
 from crawl_consumer.parser import MAX_DEPTH
 from crawl_consumer.response import Response
 from crawl_consumer.spiders.items import Draft
+from crawl_consumer.tame import is_skimmable
 from crawl_dedup.errors import UrlInvalid
 from crawl_producer.errand import Errand
 from crawl_producer.message import UrlMessage
@@ -150,8 +151,9 @@ class Page:
         return markup.in_utf8(self.body, self.encoding)
 
     def skim(self) -> bool:
-        """Read its links, its meta elements and its title now, without a tree; false: the title takes one."""
-        text = self.in_utf8()
+        """Read its links, its meta elements and its title now, without a tree; false: it takes one, or is no HTML."""
+        if not (self.is_html and is_skimmable(text := self.in_utf8())):
+            return False
         certain, said = title.at_a_glance(text)
         if certain:
             made = PageLinks(parser.skim(text), self.url, self.encoding, self.rejected)

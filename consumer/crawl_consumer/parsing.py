@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 from crawl_consumer.page import Page
 from crawl_consumer.parse_child import CPU_S, LENGTH_BYTES, TREE_BYTES
-from crawl_consumer.tame import TAG_BYTES, is_skimmable, is_tame
+from crawl_consumer.tame import TAG_BYTES, is_tame
 from crawl_producer import heap
 
 #: Bytes of markup up to which any page is parsed at once: ordinary ones take 3 ms then, and the worst a second.
@@ -94,8 +94,11 @@ class Parsing:
             ChildLost: see there.
             MemoryError: there is none left for the tree.
         """
+        if skimmed and page.skim():
+            yield ""
+            return
         markup_bytes = len(page.in_utf8()) if page.is_html else 0
-        if (skimmed and _skimmed(page)) or markup_bytes <= TAME_BYTES:
+        if markup_bytes <= TAME_BYTES:
             yield ""
         elif markup_bytes <= UNTRIED_BYTES:
             async with self._moderate:
@@ -148,10 +151,6 @@ class Parsing:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)  # its fork too
             await child.communicate()
-
-
-def _skimmed(page: Page) -> bool:
-    return page.is_html and is_skimmable(page.in_utf8()) and page.skim()
 
 
 def _parsed_at_once(page: Page) -> bool:

@@ -308,7 +308,7 @@ def test_nothing_outlives_a_consumer_that_is_killed():
 def orphan():
     parent = os.getpid()
     if os.fork() == 0:
-        while os.getppid() == parent:
+        while os.getppid() == parent:  # nothing announces that one has another parent
             time.sleep(0.01)
         end_with(parent)
         print("outlived it")

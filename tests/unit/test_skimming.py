@@ -100,10 +100,10 @@ def test_of_a_huge_title_the_beginning_is_kept():
     assert seen.title == ("two words " * MAX_TITLE_CHARS)[:MAX_TITLE_CHARS]
 
 
-@pytest.mark.parametrize("depth", [255, MAX_DEPTH + 10, 10_000])
+@pytest.mark.parametrize("depth", [255, MAX_DEPTH + 10, 8000])
 def test_links_are_found_however_deep_they_are_nested(depth):
     seen = page(b"<a href=first>" + b"<div>" * depth + b"<a href=deep></a>" + b"</div>" * depth + b"<a href=last>")
-    seen.skim()
+    assert seen.skim()
     assert [url.rpartition("/")[2] for url in seen.links()] == ["first", "deep", "last"]
     assert not has_tree(seen)
 

@@ -27,8 +27,7 @@ def _page(data: bytes) -> None:
     response = Response(url=BASE, status=200, body=body, content_type=media_type, header_charset=header_charset)
     page, skimmed = Page(response, _MESSAGE), Page(response, _MESSAGE)
     found = page.links()
-    if page.is_html and page.parse_error is None:
-        skimmed.skim()
+    if page.parse_error is None and skimmed.skim():
         surely(_said(skimmed) == _said(page), "skimmed it says something else")
     for url in found:
         canonical(url)
