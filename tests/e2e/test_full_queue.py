@@ -61,20 +61,28 @@ def test_a_queue_far_smaller_than_the_crawl_slows_it_down_and_loses_nothing(boun
 
 
 def test_consumers_that_all_hold_parents_whose_links_are_refused_do_not_stand_still(bounded, rabbit, fresh_vhost):
-    """Each takes more URLs than the queue has room for, and ten of them bring ten links each at once."""
-    commands, pages = bounded(2), 250
+    """Sixteen pages bring sixteen links each at once: far more than the queue and all prefetches have room for."""
+    commands, links = bounded(2), 16
+    pages = 1 + links + links * links
 
-    def consumers_of(queue):
-        found = rabbit.list_queues("name", "consumers", vhost=fresh_vhost)
-        return next(one["consumers"] for one in found if one["name"] == queue)
+    def queues(column):
+        return {queue["name"]: queue[column] for queue in rabbit.list_queues("name", column, vhost=fresh_vhost)}
 
-    with tree_site(pages, LINKS, together=True) as site:
+    def waiting():
+        """Copies of parked URLs, whether they wait, are due or lie with a consumer that has no slot free."""
+        return sum(
+            n for name, n in queues("messages").items() if name.startswith("crawl.delay") or name.endswith(".due")
+        )
+
+    with tree_site(pages, links, together=True) as site:
         consumers = [commands.consumer("--quiet", "--json", "--concurrency", "8") for _ in range(3)]
-        wait_until(lambda: consumers_of("docs.pages") == 3, "three consumers")
+        wait_until(lambda: queues("consumers")["docs.pages"] == 3, "three consumers")
         commands.run("crawl-seed", site.home)
+        wait_until(lambda: waiting() > 2, "links of three pages to be refused")
+        site.go_on.set()
         assert [consumer.wait(150) for consumer in consumers] == [0, 0, 0]
         assert (len(site.asked), set(site.asked.values())) == (pages, {1})
-    assert sum(parked(commands)) > 2, "hardly anything was refused"
+    assert sum(parked(commands)) > 2
     assert (commands.status()["state"], commands.status()["outcomes"]) == ("complete", {"ok": pages})
 
 
