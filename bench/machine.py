@@ -17,11 +17,21 @@ PACKAGES = ("crawlmq", "aiohttp", "lxml", "pika", "redis", "uvloop", "ada-url")
 #: At a load average above this the machine had other things to do: figures are noise. What has just been installed
 #: leaves some behind.
 IDLE_LOAD = 1.0
+#: What the yardstick adds up.
+ADDITIONS = 10_000_000
 
 
 def load() -> float:
     """How busy the machine was in the last minute; to be asked before anything is started."""
     return os.getloadavg()[0]
+
+
+def additions_s() -> float:
+    """How long ten million additions take by the clock: how fast the machine is just now, and its host lets it be."""
+    began_s, total = time.monotonic(), 0
+    for n in range(ADDITIONS):
+        total += n
+    return time.monotonic() - began_s
 
 
 def described(servers: Servers, load_before: float) -> list[str]:
@@ -32,7 +42,8 @@ def described(servers: Servers, load_before: float) -> list[str]:
     return [
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores ({_cpu()}), {_memory_gib():.0f} GiB,"
         f" {release}, load average {load_before:.2f} before the first run"
-        + (" (**not idle**: read these figures as noise)." if load_before > IDLE_LOAD else "."),
+        + (" (**not idle**: read these figures as noise)" if load_before > IDLE_LOAD else "")
+        + f"; ten million additions in Python took {additions_s():.2f} s.",
         f"Python {platform.python_version()}, RabbitMQ {servers.rabbit.ctl('version').strip()}, Redis {redis},"
         f" nginx {nginx}; " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + ".",
     ]

@@ -28,7 +28,7 @@ SIZES, QUICK_SIZES = (10**4, 10**5, 10**6, 10**7), (10**3, 10**4, 10**5)
 CHUNK = 1_000_000
 #: What the consumer's CPU per page in the largest ledger may be, as a multiple of that in the smallest.
 AIM_RATIO = 1.1
-COPIES, ROUNDS = 2, 3
+COPIES, ROUNDS = 2, 7
 
 
 async def filled(url: str, sizes: dict[str, int], expected: int) -> float:
@@ -58,12 +58,17 @@ async def fill(redis: BatchedRedis, ledger: RedisLedger, urls: int) -> None:
 
 
 def crawled(contest: Contest, crawls: list[str]) -> dict[str, Rounds]:
-    """Figures of some rounds: in each, every crawl gets the same pages under new URLs, in an order that changes."""
+    """Figures of some rounds: in each, every crawl gets the same pages under new URLs.
+
+    The smallest and the largest, whose ratio counts, are neighbours, and each second round goes backwards: a machine
+    that becomes slower or faster then favours neither.
+    """
+    order = [crawls[0], *crawls[:0:-1]]
     start_up = contest.consumer("single", "single/")
     figures: dict[str, dict[int, dict[str, float]]] = {crawl: {} for crawl in crawls}
     for number in range(ROUNDS):
         runs: dict[str, Run] = {}
-        for crawl in crawls[number:] + crawls[:number]:
+        for crawl in order[:: -1 if number % 2 else 1]:
             runs[crawl] = contest.consumer(crawl, f"copy{number}/")
             figures[crawl][number] = figures_of(runs[crawl], start_up)
         if len({run.paths for run in runs.values()}) > 1:
