@@ -96,7 +96,7 @@ $(PEERS)/.installed: bench/requirements-peers.txt | venv
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (20 minutes), likewise
+bench-scale: venv servers ## Measure what a page costs as ledger, processes, hosts and hours grow (25 minutes), likewise
 	@$(DEV) bench/scale.py $(if $(QUICK),--quick)
 
 bench-seed: venv servers ## Measure seeding: URLs per second and memory
