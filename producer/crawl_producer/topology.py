@@ -69,7 +69,7 @@ class Connection(Frozen):
         default=5, gt=0
     )  #: at the start, without any node for this long, commands end (exit code 4) …
     give_up_s: float = Field(default=60, gt=0)  #: … and later, when a connection was lost, after this long
-    confirm_window: int = Field(default=2000, ge=1)  #: messages published and not yet confirmed
+    confirm_window: int = Field(default=2000, ge=1)  #: messages published and not yet confirmed, over all channels
     confirm_timeout_s: float = Field(default=60, gt=0)
 
     def seal(self) -> Seal | None:

@@ -3,83 +3,14 @@
 import asyncio
 
 import pytest
-from pika import BasicProperties, spec
 
 from crawl_producer.amqp.errors import Closed
-from crawl_producer.amqp.publication import encoded
-from crawl_producer.amqp.publisher import RENEW_S, Publisher
+from crawl_producer.amqp.lane import RENEW_S
+from crawl_producer.amqp.publisher import Publisher
 from crawl_producer.broker import Outgoing
 from crawl_producer.errors import BrokerUnreachable, PublishRefused, Unconfirmed, Unroutable
 from polling import until
-
-
-class Raw:
-    """What a publisher uses of pika's channel."""
-
-    def __init__(self):
-        self.sent = []
-
-    def add_on_return_callback(self, callback):
-        self.on_return = callback
-
-    def confirm_delivery(self):
-        pass
-
-
-class FakeChannel:
-    def __init__(self):
-        self.raw = Raw()
-        self.closed = asyncio.get_running_loop().create_future()
-        self.abandoned = 0
-
-    @property
-    def is_open(self):
-        return not self.closed.done()
-
-    async def call(self, _method, on_confirm):
-        self.on_confirm = on_confirm
-
-    def publish(self, message):
-        assert self.is_open, "RabbitMQ closes the connection for that"
-        encoded(message, 1, body_max_bytes=4096)
-        self.raw.sent.append(message.message_id)
-
-    def confirm(self, *tags, nack=False):
-        for tag in tags:
-            self.on_confirm(Said(spec.Basic.Nack(tag) if nack else spec.Basic.Ack(tag)))
-
-    def give_back(self, name):
-        """As the broker does with a mandatory message that no queue wants, before it confirms it."""
-        method = spec.Basic.Return(312, "NO_ROUTE", "x", "k")
-        self.raw.on_return(self, method, BasicProperties(message_id=name), b"")
-
-    def abandon(self):
-        self.abandoned += 1
-        if self.is_open:
-            self.closed.set_result(Closed(0, "closed by us", lost=False))
-
-    async def close(self):
-        self.abandon()
-
-
-class Said:
-    def __init__(self, method):
-        self.method = method
-
-
-class FakeLink:
-    blocked = False
-    current = None
-
-    def __init__(self):
-        self.channels = []
-        self.failure = None
-
-    async def channel(self):
-        if self.failure is not None:
-            raise self.failure
-        self.channels.append(FakeChannel())
-        return self.channels[-1]
+from scripted_channels import FakeLink, publishing, settle_down
 
 
 def play(act, window=10, timeout_s=60):
@@ -92,16 +23,6 @@ def play(act, window=10, timeout_s=60):
             await publisher.close()
 
     asyncio.run(run())
-
-
-def publishing(publisher, *ids):
-    return asyncio.create_task(publisher.publish_all([Outgoing("x", "k", b"", name) for name in ids]))
-
-
-async def settle_down():
-    """Let everything that can run, run."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 def test_the_line_moves_up_as_confirms_come_in_whatever_order():
@@ -125,7 +46,7 @@ def test_after_a_refusal_an_old_channel_is_replaced_once_nothing_is_in_flight():
         batch = publishing(publisher, *"1234")
         await settle_down()
         (old,) = link.channels
-        publisher._outlet.opened_s -= RENEW_S
+        publisher._lanes[0].outlet.opened_s -= RENEW_S
         old.confirm(1, nack=True)
         assert old.raw.sent == ["1", "2"]
         old.confirm(2)
@@ -173,7 +94,7 @@ def test_a_young_channel_is_not_replaced_for_every_refusal():
         for _ in range(20):
             batch = publishing(publisher, "1")
             await settle_down()
-            link.channels[0].confirm(publisher.counts.published, nack=True)
+            link.channels[0].confirm(len(link.channels[0].raw.sent), nack=True)
             assert [type(fate) for fate in await batch] == [PublishRefused]
         assert len(link.channels) == 1
 
@@ -186,7 +107,7 @@ def test_a_confirm_that_stays_away_holds_up_a_replacement_but_not_the_line():
         batch = publishing(publisher, *"123")
         await settle_down()
         (channel,) = link.channels
-        publisher._outlet.opened_s -= RENEW_S
+        publisher._lanes[0].outlet.opened_s -= RENEW_S
         channel.confirm(2, nack=True)
         later = publishing(publisher, "later")
         await settle_down()
@@ -240,7 +161,7 @@ def test_when_no_channel_is_to_be_had_nobody_waits_for_ever(failure):
         expected = BrokerUnreachable if isinstance(failure, BrokerUnreachable) else Unconfirmed
         if expected is Unconfirmed:
             assert [type(fate) for fate in await batch] == [Unconfirmed] * 4
-            assert isinstance(publisher._tasks[0].exception(), LookupError)
+            assert isinstance(publisher._lanes[0]._tasks[0].exception(), LookupError)
         else:
             with pytest.raises(BrokerUnreachable):
                 await batch

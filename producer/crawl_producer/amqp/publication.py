@@ -21,7 +21,7 @@ _CONTENT_BYTES = _HEADER.size - _FRAME.size
 _END = bytes([spec.FRAME_END])
 
 #: Encoded ``basic.publish`` methods that are kept: one for each exchange, routing key and channel.
-_METHODS = 1024
+_METHODS = 4096
 
 
 def encoded(message: Outgoing, channel: int, *, body_max_bytes: int) -> bytes:

@@ -1,17 +1,22 @@
-"""Publishing until confirmed: a line of messages, a window of unconfirmed ones, an outlet that is kept open.
+"""Publishing until confirmed: a line of messages, a window of unconfirmed ones, and channels that share both.
 
 Callers wait for one future per batch. Messages that do not fit into the window wait in line and are sent from
 the callbacks that make room, so a full window costs no task switches.
+
+RabbitMQ lets a channel wait while a quorum queue has 32 of its messages still to write (``quorum_commands_soft_limit``;
+https://github.com/rabbitmq/rabbitmq-server/blob/v3.10.8/deps/rabbit/src/rabbit_fifo_client.erl answers ``slow``), and
+cores stand idle meanwhile. What several channels send is written together.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from crawl_dedup.errors import CrawlError
 from crawl_producer.amqp.confirms import Batch, Entry
-from crawl_producer.amqp.errors import Closed, again
+from crawl_producer.amqp.errors import again
+from crawl_producer.amqp.lane import CLOSED, Lane, within
 from crawl_producer.amqp.link import Link
 from crawl_producer.amqp.outlet import Outlet, PublishCounts
 from crawl_producer.amqp.wire import CLOSE_TIMEOUT_S
@@ -20,14 +25,10 @@ from crawl_producer.errors import PublishFailed, Unconfirmed
 
 log = logging.getLogger(__name__)
 
-#: How often per confirm_timeout_s the oldest unconfirmed message is looked at.
-_LOOKS = 4
-#: After a refusal a channel is replaced, at most this often. RabbitMQ 3.10 asks the node that a channel first
-#: knew as a quorum queue's leader, and when that node is gone it refuses on this channel for ever.
-RENEW_S = 1.0
-#: Replacing waits this long for confirms; messages of a queue that never confirms must not hold up the rest.
-_DRAIN_S = 1.0
-_CLOSED = "the connection to RabbitMQ was closed by this process"
+#: Channels at most. Four let crawl-seed publish an eighth more than one, eight and sixteen no more than four.
+LANES = 4
+#: Messages that a channel gets at a time; when each that is open has so many in flight, another one is opened.
+CHUNK = 100
 
 
 class Publisher:
@@ -35,11 +36,11 @@ class Publisher:
 
     Args:
         link: a connection that only publishes.
-        window: messages sent and not yet confirmed.
+        window: messages sent and not yet confirmed, over all channels.
         confirm_timeout_s: a confirm that takes longer, not counting blocked time, will not come.
 
     Attributes:
-        counts: what became of messages since the start.
+        counts: what became of messages since the start, over all channels.
     """
 
     def __init__(self, link: Link, *, window: int, confirm_timeout_s: float) -> None:
@@ -48,28 +49,24 @@ class Publisher:
         link.on_unblocked = self.pump
         self._window = window
         self._timeout_s = confirm_timeout_s
-        self._outlet: Outlet | None = None
-        self._retiring: asyncio.TimerHandle | None = None
+        self._lanes: list[Lane] = []
+        self._most_lanes = LANES
         self._line: deque[Entry] = deque()
         self._flushed = asyncio.Event()
         self._over: CrawlError | None = None
-        self._tasks: list[asyncio.Task[None]] = []
         self.counts = PublishCounts()
 
     def __repr__(self) -> str:
-        return f"<Publisher {len(self._line)} in line, {self._outlet!r}>"
+        return f"<Publisher {len(self._line)} in line, {self._lanes}>"
 
     @property
     def unconfirmed(self) -> int:
         """Messages that wait for their confirm now."""
-        return self._outlet.in_flight if self._outlet else 0
+        return sum(lane.in_flight for lane in self._lanes)
 
     def start(self) -> None:
-        """Begin to keep a channel open; returns at once."""
-        self._tasks = [
-            asyncio.create_task(self._keep_open(), name="amqp publisher"),
-            asyncio.create_task(self._watch(), name="amqp confirms"),
-        ]
+        """Begin to keep a channel open, and more when they are needed; returns at once."""
+        self._lanes.append(Lane(self._link, self.counts, self._timeout_s, self))
 
     async def publish_all(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """See :meth:`crawl_producer.broker.Broker.publish_all`."""
@@ -85,103 +82,62 @@ class Publisher:
 
     def pump(self) -> None:
         """Send from the line what fits into the window; called whenever there may be room."""
-        outlet, line = self._outlet, self._line
-        if not line or outlet is None or not outlet.channel.is_open or self._retiring or self._link.blocked:
+        if not self._line or self._link.blocked:
             return
-        now_s = self._loop.time()
-        room = self._window - outlet.in_flight
-        while line and room > 0:
-            entry = line.popleft()
-            if not entry.unwanted:
-                room -= outlet.send(entry, now_s)
+        now_s, room = self._loop.time(), self._window - self.unconfirmed
+        while self._line and room > 0 and (outlet := self._freest()) is not None:
+            room -= self._send(outlet, min(room, CHUNK), now_s)
+
+    def lane_changed(self) -> None:
+        """See :class:`crawl_producer.amqp.lane.Owner`, as for the next three."""
+        self.pump()
+        if not self.unconfirmed:
+            self._flushed.set()
+
+    def lane_refused(self) -> None:
+        """Every channel is replaced, not only the one that refused: all may ask a leader that is no more."""
+        for lane in self._lanes:
+            lane.replace()
+
+    def lane_denied(self, lane: Lane) -> None:
+        """The others must do, once and for all: some limits cost the connection each time that they are met."""
+        if len(self._lanes) > 1:
+            self._lanes.remove(lane)
+            self._most_lanes = len(self._lanes)
+            log.info("RabbitMQ allows no more than %d publishing channels", self._most_lanes)
+            lane.stop()
+
+    def lane_ended(self, lane: Lane, reason: CrawlError) -> None:
+        """Without a connection nobody has a channel."""
+        if lane in self._lanes:
+            self._end(reason)
 
     async def close(self) -> None:
         """Wait a moment for outstanding confirms, then stop; the link is closed by its owner."""
         if self.unconfirmed and not self._link.blocked:
             self._flushed.clear()
-            await _within(CLOSE_TIMEOUT_S, self._flushed.wait())
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._end(Unconfirmed(_CLOSED))
+            await within(CLOSE_TIMEOUT_S, self._flushed.wait())
+        self._end(Unconfirmed(CLOSED))
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
 
-    async def _keep_open(self) -> None:
-        over: CrawlError = Unconfirmed(_CLOSED)
-        try:
-            while True:
-                self._outlet = outlet = await self._open()
-                self._stay(outlet)
-                reason = await asyncio.shield(outlet.channel.closed)
-                self._outlet = None
-                outlet.lose(reason)
-                self._flushed.set()
-        except CrawlError as error:
-            over = error
-        finally:
-            self._end(over)
+    def _freest(self) -> Outlet | None:
+        """The open channel with the fewest messages in flight; when all have many, the next time there is one more."""
+        outlets = [outlet for lane in self._lanes if (outlet := lane.outlet) is not None]
+        freest = min(outlets, key=lambda outlet: outlet.in_flight, default=None)
+        if freest is not None and freest.in_flight >= CHUNK and len(outlets) == len(self._lanes) < self._most_lanes:
+            self.start()
+        return freest
 
-    async def _open(self) -> Outlet:
-        while True:
-            try:
-                return await Outlet.open(self._link, self.counts, self._on_settled)
-            except Closed as closed:
-                log.debug("the publishing channel closed while it was opened: %s", closed)
-
-    def _on_settled(self) -> None:
-        outlet = self._outlet
-        if outlet is None:
-            return
-        if outlet.refused and not self._retiring and self._loop.time() - outlet.opened_s >= RENEW_S:
-            self._retiring = self._loop.call_later(_DRAIN_S, self._stay, outlet)
-        if not outlet.in_flight:
-            self._flushed.set()
-            if self._retiring:
-                outlet.channel.abandon()
-        self.pump()
-
-    def _stay(self, outlet: Outlet) -> None:
-        """Go on with this outlet: it is new, or could not be replaced now."""
-        if self._retiring is not None:
-            self._retiring.cancel()
-            self._retiring = None
-        outlet.opened_s, outlet.refused = self._loop.time(), False
-        self.pump()
-
-    async def _watch(self) -> None:
-        """Give a channel up whose oldest confirm is overdue: its window would stay taken for ever."""
-        while True:
-            await asyncio.sleep(self._timeout_s / _LOOKS)
-            outlet, now_s = self._outlet, self._loop.time()
-            if outlet is None or (oldest := outlet.oldest) is None:
-                continue
-            if self._link.blocked:
-                outlet.wait_anew(now_s)
-            elif now_s - oldest.sent_s > self._timeout_s:
-                await self._give_up(outlet, f"no confirm of {oldest} within {self._timeout_s:g} s")
-
-    async def _give_up(self, outlet: Outlet, reason: str) -> None:
-        log.warning("%s; opening another channel", reason)
-        self._outlet = None
-        outlet.fail(reason)
-        wire = self._link.current
-        if not await _within(CLOSE_TIMEOUT_S, outlet.channel.close()) and wire is not None:
-            wire.abort("no answer to the close of a channel")
+    def _send(self, outlet: Outlet, most: int, now_s: float) -> int:
+        sent = 0
+        while self._line and sent < most:
+            entry = self._line.popleft()
+            if not entry.unwanted:
+                sent += outlet.send(entry, now_s)
+        return sent
 
     def _end(self, error: CrawlError) -> None:
         """There will be no connection any more: whoever waits in line learns why, and whoever comes later."""
         self._over = self._over or error
-        if self._outlet is not None:
-            self._outlet.fail(str(error))
         while self._line:
             self._line.popleft().settle(again(error))
-
-
-async def _within(timeout_s: float, work: Awaitable[object]) -> bool:
-    """Whether the work was done in time."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await work
-    except TimeoutError:
-        return False
-    return True
