@@ -23,7 +23,7 @@ def write_urls(path: Path, urls: int, hosts: int) -> None:
             out.write(f"https://host{n % hosts}.example/section/{n % 97}/page-{n}.html?id={n * 7919}\n")
 
 
-def seed(path: Path, environment: dict[str, str]) -> dict[str, object]:
+def seed(path: Path, environment: dict[str, str]) -> dict[str, float]:
     started = time.monotonic()
     command = [BIN / "crawl-seed", "--crawl", "docs", "--file", path, "--json"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as seeding:

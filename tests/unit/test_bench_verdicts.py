@@ -1,6 +1,7 @@
 """What the benchmarks make of their figures: whether a run counts, medians, ratios, targets."""
 
 import pytest
+import scale_seeds
 from compare import TARGETS, Results, report
 from measured import Run
 from verdicts import Spread, Target, agreed, complaint, spread
@@ -93,3 +94,18 @@ def test_the_report_names_every_target_and_what_the_cores_can_do():
     assert "| crawlmq2 / crawlmq: pages/s | ≥ 1.6 | 1.70 (1.70 … 1.70) | met |" in text
     assert text.count("not measured") == len(TARGETS) - 1
     assert "costs 2.50 ms of CPU in all" in text
+
+
+def seeding(*rates, plain):
+    def rounds(*values):
+        return {n: dict.fromkeys(scale_seeds.COLUMNS, value) for n, value in enumerate(values)}
+
+    every = {scale_seeds.NEW: rounds(*rates), scale_seeds.PLAIN: rounds(*plain), scale_seeds.KNOWN: rounds(*rates)}
+    return scale_seeds.report(every).rsplit("\n\n", 1)[1]
+
+
+def test_seeds_are_judged_by_their_median_and_set_beside_a_plain_publisher_of_the_same_round():
+    said = "18,000 (15,000 … 21,000) new URLs a second; target ≥ 20,000: **missed**."
+    said += " Of the plain publisher's rate: 0.60 (0.50 … 0.70)."
+    assert seeding(15_000, 18_000, 21_000, plain=(30_000, 30_000, 30_000)) == said
+    assert ": met. Of the plain publisher's rate: 0.50 (" in seeding(20_000, plain=(40_000,))
