@@ -270,6 +270,27 @@ def test_a_client_leaves_at_once_even_when_it_is_blocked(stage, rabbit):
     run(play())
 
 
+@pytest.fixture
+def two_channels_a_user(rabbit):
+    rabbit.ctl("set_user_limits", "guest", '{"max-channels": 2}')
+    yield
+    rabbit.ctl("clear_user_limits", "guest", "max-channels")
+
+
+@pytest.mark.usefixtures("two_channels_a_user")
+def test_a_limit_of_channels_costs_a_connection_and_then_nothing_more(stage):
+    async def play():
+        async with stage, stage.client() as broker:
+            thousand = [message(f"{n}") for n in range(1_000)]
+            while not broker.statistics().reconnects:  # RabbitMQ closes the connection of who asks for a third
+                assert {type(fate) for fate in await broker.publish_all(thousand)} <= {type(None), Unconfirmed}
+            for _ in range(10):
+                assert await broker.publish_all(thousand) == [None] * 1_000
+            assert broker.statistics().reconnects == 1
+
+    run(play())
+
+
 def test_calls_that_wait_on_a_channel_all_fail_when_the_broker_closes_it(stage):
     async def play():
         async with stage, stage.client() as broker:
