@@ -271,16 +271,19 @@ def test_a_client_leaves_at_once_even_when_it_is_blocked(stage, rabbit):
 
 
 @pytest.fixture
-def two_channels_a_user(rabbit):
-    rabbit.ctl("set_user_limits", "guest", '{"max-channels": 2}')
-    yield
-    rabbit.ctl("clear_user_limits", "guest", "max-channels")
+def two_channels(rabbit, fresh_vhost):
+    """A user of its own who may open two channels: what others leave open does not count."""
+    name = f"user-{uuid.uuid4().hex[:8]}"
+    rabbit.ctl("add_user", name, "secret")
+    rabbit.ctl("set_permissions", "-p", fresh_vhost, name, ".*", ".*", ".*")
+    rabbit.ctl("set_user_limits", name, '{"max-channels": 2}')
+    yield {"username": name, "password": SecretStr("secret")}
+    rabbit.ctl("delete_user", name)
 
 
-@pytest.mark.usefixtures("two_channels_a_user")
-def test_a_limit_of_channels_costs_a_connection_and_then_nothing_more(stage):
+def test_a_limit_of_channels_costs_a_connection_and_then_nothing_more(stage, two_channels):
     async def play():
-        async with stage, stage.client() as broker:
+        async with stage, stage.client(**two_channels) as broker:
             thousand = [message(f"{n}") for n in range(1_000)]
             while not broker.statistics().reconnects:  # RabbitMQ closes the connection of who asks for a third
                 assert {type(fate) for fate in await broker.publish_all(thousand)} <= {type(None), Unconfirmed}
