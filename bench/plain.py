@@ -1,7 +1,7 @@
 """The plain publisher: pika as its manual shows it, on uvloop, into one quorum queue, confirmed; nothing is remembered.
 
-It says what a client of this kind can publish at all on this machine just now. ``plain.py AMQP_URL MESSAGES [window]``
-prints, as JSON, messages a second from the first one sent to the last one confirmed, and its CPU microseconds for one.
+It says what a client of this kind can publish at all on this machine just now. ``plain.py AMQP_URL MESSAGES`` prints
+JSON: messages a second from the first one sent to the last one confirmed, CPU microseconds for one, and peak memory.
 """
 
 import asyncio
@@ -17,15 +17,17 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
 QUEUE = "plain"
+#: Messages sent and not yet confirmed: as many as CrawlMQ allows itself.
+WINDOW = 2000
 BODY = b"." * 100
 PERSISTENT = BasicProperties(delivery_mode=2)
 
 
 class Publisher:
-    """Keeps ``window`` messages unconfirmed until ``messages`` are confirmed."""
+    """Keeps WINDOW messages unconfirmed until ``messages`` are confirmed."""
 
-    def __init__(self, channel: Channel, messages: int, window: int) -> None:
-        self.channel, self.messages, self.window = channel, messages, window
+    def __init__(self, channel: Channel, messages: int) -> None:
+        self.channel, self.messages = channel, messages
         self.sent = self.confirmed = 0
         self.done = asyncio.get_running_loop().create_future()
 
@@ -35,7 +37,7 @@ class Publisher:
         self.fill()
 
     def fill(self) -> None:
-        while self.sent < self.messages and self.sent - self.confirmed < self.window:
+        while self.sent < self.messages and self.sent - self.confirmed < WINDOW:
             self.channel.basic_publish("", QUEUE, BODY, PERSISTENT, mandatory=True)
             self.sent += 1
 
@@ -50,7 +52,7 @@ class Publisher:
             self.done.set_result(None)
 
 
-async def publish(url: str, messages: int, window: int) -> dict[str, float]:
+async def publish(url: str, messages: int) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[Channel] = loop.create_future()
     declared: asyncio.Future[object] = loop.create_future()
@@ -64,7 +66,7 @@ async def publish(url: str, messages: int, window: int) -> dict[str, float]:
     quorum = {"x-queue-type": "quorum"}
     channel.queue_declare(QUEUE, durable=True, arguments=quorum, callback=declared.set_result)
     await declared
-    publisher, began_s, used_s = Publisher(channel, messages, window), time.monotonic(), time.process_time()
+    publisher, began_s, used_s = Publisher(channel, messages), time.monotonic(), time.process_time()
     publisher.start()
     await publisher.done
     took_s, used_s = time.monotonic() - began_s, time.process_time() - used_s
@@ -74,6 +76,4 @@ async def publish(url: str, messages: int, window: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps(uvloop.run(publish(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 2000)))
-    )
+    print(json.dumps(uvloop.run(publish(sys.argv[1], int(sys.argv[2])))))

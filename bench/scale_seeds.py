@@ -4,7 +4,6 @@ Both go as fast as the machine lets them, so the one's rate says little without 
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,9 +13,9 @@ from statistics import harmonic_mean
 from tempfile import TemporaryDirectory
 
 from measured import cpu_s
-from seed import BIN, seed, topology_without_a_page_limit, write_urls
+from seed import prepared, seed
 from tables import table
-from verdicts import Figures, Rounds, Target, spread
+from verdicts import Figures, Rounds, Spread, spread
 
 from crawl_dev.management import PASSWORD, USERNAME
 from crawl_dev.servers import PrivateServers
@@ -46,15 +45,11 @@ def measure(quick: bool) -> str:
 def one_round(urls: int, messages: int) -> dict[str, Figures]:
     """Everybody's figures, on servers that have done nothing before."""
     with TemporaryDirectory(prefix="crawl-bench-") as name, PrivateServers(1) as servers:
-        folder = Path(name)
-        environment = {"CRAWL_TOPOLOGY": str(topology_without_a_page_limit(folder))}
-        environment = os.environ | servers.environment() | environment
-        subprocess.run([BIN / "crawl-topology", "apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        write_urls(folder / "urls.txt", urls, HOSTS)
+        path, environment = prepared(Path(name), servers, urls, HOSTS)
         before = plain(servers, messages)
-        new = seeded(servers, folder / "urls.txt", environment)
+        new = seeded(servers, path, environment)
         after = plain(servers, messages)
-        known = seeded(servers, folder / "urls.txt", environment)
+        known = seeded(servers, path, environment)
     if new["admitted"] != urls or known["admitted"]:
         raise SystemExit(f"crawl-seed admitted {new['admitted']:,} of {urls:,} URLs, and then {known['admitted']:,}")
     both = {key: (before[key] + after[key]) / 2 for key in before}
@@ -102,9 +97,9 @@ def report(figures: Mapping[str, Rounds]) -> str:
         [name, *(spread(rounds, key).text(form) for key, form in COLUMNS.items())] for name, rounds in figures.items()
     ]
     rate = spread(figures[NEW], "per_s")
-    share = Target(NEW, PLAIN, "per_s", 0).ratio(figures)
+    share = Spread.of([run["per_s"] / figures[PLAIN][n]["per_s"] for n, run in figures[NEW].items()])
     verdict = "met" if rate.median >= AIM_RATE else "**missed**"
     return (
         f"{table(HEADER, rows)}\n\n{rate.text(',.0f')} new URLs a second; target ≥ {AIM_RATE:,}: {verdict}."
-        f" Of the plain publisher's rate: {share.text('.2f') if share else '-'}."
+        f" Of the plain publisher's rate: {share.text('.2f')}."
     )

@@ -23,6 +23,15 @@ def write_urls(path: Path, urls: int, hosts: int) -> None:
             out.write(f"https://host{n % hosts}.example/section/{n % 97}/page-{n}.html?id={n * 7919}\n")
 
 
+def prepared(folder: Path, servers: PrivateServers, urls: int, hosts: int) -> tuple[Path, dict[str, str]]:
+    """A file of URLs, and the environment in which they can be seeded."""
+    environment = {"CRAWL_TOPOLOGY": str(topology_without_a_page_limit(folder))}
+    environment = os.environ | servers.environment() | environment
+    subprocess.run([BIN / "crawl-topology", "apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    write_urls(folder / "urls.txt", urls, hosts)
+    return folder / "urls.txt", environment
+
+
 def seed(path: Path, environment: dict[str, str]) -> dict[str, float]:
     started = time.monotonic()
     command = [BIN / "crawl-seed", "--crawl", "docs", "--file", path, "--json"]
@@ -61,13 +70,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="crawl-bench-") as name, PrivateServers(1) as servers:
-        folder = Path(name)
-        topology = topology_without_a_page_limit(folder)
-        environment = os.environ | servers.environment() | {"CRAWL_TOPOLOGY": str(topology)}
-        subprocess.run([BIN / "crawl-topology", "apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
-        write_urls(folder / "urls.txt", options.urls, options.hosts)
-        first = seed(folder / "urls.txt", environment)
-        again = seed(folder / "urls.txt", environment)
+        path, environment = prepared(Path(name), servers, options.urls, options.hosts)
+        first = seed(path, environment)
+        again = seed(path, environment)
         depth = servers.rabbit.list_queues("name", "messages_ready")
     ready = next(q["messages_ready"] for q in depth if q["name"] == "docs.pages")
     result = {"first": first, "again": again, "messages_in_queue": ready}

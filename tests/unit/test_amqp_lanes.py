@@ -226,7 +226,7 @@ def test_an_overdue_confirm_costs_its_channel_and_no_other():
         assert [type(fate) for fate in fates] == [Unconfirmed] * overdue
         assert [channel.is_open for channel in link.channels[:LANES]] == [False, *[True] * (LANES - 1)]
 
-    play(act, timeout_s=0.2)
+    play(act, timeout_s=1)
 
 
 def test_every_channel_goes_on_when_the_broker_reads_again():

@@ -25,7 +25,7 @@ from crawl_producer.errors import PublishFailed, Unconfirmed
 
 log = logging.getLogger(__name__)
 
-#: Channels at most. Four let crawl-seed publish 11 to 22 % more than one, eight and sixteen no more than four.
+#: Channels at most: four let crawl-seed publish 11 to 22 % more than one.
 LANES = 4
 #: Messages that a channel gets at a time; when each that is open has so many in flight, another one is opened.
 CHUNK = 100
